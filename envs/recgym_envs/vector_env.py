@@ -1,0 +1,179 @@
+"""The vector view: many users behind `gymnasium.make_vec`, stepped as one crowd. Bit-equal to many single views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector.utils import batch_space
+
+from recgym.actions import action_named
+from recgym.errors import WrongSetting, WrongShape
+from recgym.simulator import Crowd
+from recgym_envs import views
+from recgym_envs.render import Screen
+from recgym_envs.single_env import RecEnv, _checked_mode
+from recgym_envs.worlds import make_simulator
+
+_AUTORESET_MODE = getattr(gym.vector, "AutoresetMode", None)
+
+
+class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+    """n simulated users at once; see `RecEnv` for observations, actions, rewards and settings.
+
+    `reset(seed=s)` gives row i the seed s + i (or takes a list); `reset()` goes to the next episode of the same seeds;
+    `options` may name `user` (n,) and `reset_mask` (n,) bool. Autoreset is Gymnasium's NEXT_STEP: the step after an end
+    ignores that row's action and returns the new first observation with reward 0 and both flags false. That step is no
+    transition: never learn from it. `info` holds arrays with Gymnasium's `_name` masks.
+
+    Args:
+        num_envs: n, at least 1.
+        max_episode_steps: same as the setting `max_steps`; Gymnasium passes it under this name.
+    """
+
+    metadata = {  # noqa: RUF012 (Gymnasium's contract)
+        **RecEnv.metadata,
+        **({"autoreset_mode": _AUTORESET_MODE.NEXT_STEP} if _AUTORESET_MODE else {}),
+    }
+
+    def __init__(
+        self,
+        num_envs: int,
+        world: str,
+        *,
+        action: str = "item",
+        observation: str = "flat",
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        **settings: Any,
+    ) -> None:
+        if num_envs < 1:
+            raise WrongSetting(f"num_envs is {num_envs}; at least 1 is needed.")
+        if max_episode_steps is not None:
+            settings["max_steps"] = max_episode_steps
+        self.num_envs = num_envs
+        self.simulator = make_simulator(world, **settings)
+        self.observation_kind = observation
+        self._action = action_named(action, self.simulator)
+        self._crowd: Crowd = self.simulator.start(np.zeros(num_envs, np.int64))
+        self.single_action_space = self._action.space
+        self.single_observation_space = views.observation_space(observation, self.simulator, self._crowd)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.render_mode = _checked_mode(render_mode, self.metadata["render_modes"])
+        self._screens = [Screen(self.simulator) for _ in range(num_envs)] if render_mode else []
+        self._seeds: np.ndarray | None = None
+        self._ended = np.zeros(num_envs, bool)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin episodes for all rows, or for those in `options["reset_mask"]`; see the class."""
+        options = options or {}
+        super().reset(seed=seed if isinstance(seed, int) else None)
+        rows = self._rows(options.get("reset_mask"))
+        first = self._seeds is None
+        given = self._given_seeds(seed, rows)
+        user = options.get("user")
+        user = None if user is None else np.broadcast_to(np.asarray(user), (self.num_envs,))
+        if first:
+            self._crowd = self.simulator.start(np.asarray(self._seeds), 0, user)
+        else:
+            self._crowd.seed[given] = np.asarray(self._seeds)[given]
+            self._crowd.episode[given] = -1
+            self.simulator.restart(self._crowd, rows, None if user is None else user[rows])
+        self._ended[rows] = False
+        for row in rows if self._screens else ():
+            self._screens[row].clear()
+        mask = np.zeros(self.num_envs, bool)
+        mask[rows] = True
+        return self._observed(), self._begun(mask)
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Show every user the chosen item or slate; rows that ended begin their next episode instead."""
+        if self._seeds is None:
+            raise gym.error.ResetNeeded("call reset() first.")
+        ended = np.flatnonzero(self._ended)
+        actions = np.asarray(actions)
+        if len(ended):
+            actions = self._ignored(actions, ended)
+        turn = self.simulator.step(self._crowd, self._action.items(self._crowd, actions))
+        info: dict[str, Any] = views.signals(self.simulator, turn)
+        reward, terminated, truncated = turn.reward, turn.terminated, turn.truncated
+        acted = ~self._ended
+        for row in range(len(self._screens)):
+            self._screens[row].show(turn, row)
+        if len(ended):
+            terminated = terminated & acted
+            reward[ended], truncated[ended] = 0, False
+            info = _masked(info, ended)
+        if len(ended) < self.num_envs:
+            info.update({f"_{name}": acted for name in list(info)})
+        else:
+            info = {}
+        if len(ended):
+            self.simulator.restart(self._crowd, ended)
+            info.update(self._begun(self._ended))
+            for begun in ended.tolist() if self._screens else ():
+                self._screens[begun].clear()
+        self._ended = terminated | truncated
+        return self._observed(), reward, terminated, truncated, info
+
+    def render(self) -> tuple[Any, ...] | None:
+        """One text or picture per user, see `RecEnv.render`."""
+        if not self._screens:
+            return None
+        return tuple(s.text() if self.render_mode == "ansi" else s.picture() for s in self._screens)
+
+    def _observed(self) -> Any:
+        return views.observed(self.observation_kind, self.simulator, self._crowd)
+
+    def _begun(self, mask: np.ndarray) -> dict[str, Any]:
+        user, episode = np.where(mask, self._crowd.user, 0), np.where(mask, self._crowd.episode, 0)
+        return {"user": user, "_user": mask, "episode": episode, "_episode": mask}
+
+    def _rows(self, reset_mask: Any) -> np.ndarray:
+        if reset_mask is None:
+            return np.arange(self.num_envs)
+        mask = np.asarray(reset_mask)
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise WrongShape(
+                f"reset_mask has shape {mask.shape}, type {mask.dtype}; ({self.num_envs},) bool is needed."
+            )
+        if self._seeds is None and not mask.all():
+            raise WrongSetting("the first reset begins all rows; give reset_mask only afterwards.")
+        return np.flatnonzero(mask)
+
+    def _given_seeds(self, seed: int | Sequence[int | None] | None, rows: np.ndarray) -> np.ndarray:
+        """Take over the seeds that were given (for `rows`); returns those rows. Unseeded rows draw once, at first."""
+        n = self.num_envs
+        if isinstance(seed, int | np.integer):
+            seed = [int(seed) + i for i in range(n)]
+        wanted: list[int | None] = [None] * n if seed is None else list(seed)
+        if len(wanted) != n:
+            raise WrongShape(f"{len(wanted)} seeds were given for {n} users; one each is needed.")
+        if self._seeds is None:
+            drawn = self.np_random.integers(2**31, size=n)
+            self._seeds = np.array([d if s is None else s for s, d in zip(wanted, drawn, strict=True)], np.int64)
+        given = np.array([row for row in rows if wanted[row] is not None], np.int64)
+        for row in given.tolist():
+            self._seeds[row] = wanted[row]
+        return given
+
+    def _ignored(self, actions: np.ndarray, ended: np.ndarray) -> np.ndarray:
+        """The actions with harmless ones in the rows that are about to begin anew."""
+        if actions.shape[:1] != (self.num_envs,):
+            return actions
+        actions = actions.copy()
+        actions[ended] = np.arange(self.simulator.slate_size) if actions.ndim > 1 and actions.dtype.kind in "iu" else 0
+        return actions
+
+
+def _masked(info: dict[str, Any], ended: np.ndarray) -> dict[str, Any]:
+    """The signals with zeros in the rows that did not act."""
+    out = {name: np.array(value) for name, value in info.items()}
+    for value in out.values():
+        value[ended] = 0
+    return out

@@ -1,0 +1,259 @@
+"""What a platform knows of its users: profile, the last 20 items and answers, context. Never latent interest."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from recgym.catalog import Catalog
+
+HISTORY = 20
+"""How many past items an observation remembers."""
+
+CONTEXT = ("visit_progress", "visit", "hour_sin", "hour_cos", "days_away", "seconds_watched")
+"""Columns of `Observation.context`; each is scaled to about [-1, 3], see `Recorder.context`."""
+
+_N_CONTEXT = len(CONTEXT)
+_FORGET = np.float32(1.0 - 1.0 / HISTORY)
+
+
+class Observation(NamedTuple):
+    """What is known of n users before a choice; arrays share axis 0.
+
+    profile: (n, P) float32, from the user model's `observe`.
+    context: (n, 6) float32, columns in `CONTEXT`.
+    history_item: (n, 20) int32, oldest first, -1 = nothing yet.
+    history_watch_time_s: (n, 20) float32, seconds, 0 where there is no item.
+    history_feedback: (n, 20, F) bool.
+    candidate: (n, m) int32, the items that can be chosen; m = 0 means the whole catalogue.
+    flat: (n, D) float32, all of the above (except ids) in numbers, see `flat_names`.
+    """
+
+    profile: np.ndarray
+    context: np.ndarray
+    history_item: np.ndarray
+    history_watch_time_s: np.ndarray
+    history_feedback: np.ndarray
+    candidate: np.ndarray
+    flat: np.ndarray
+
+    def rows(self, index: np.ndarray | slice) -> Observation:
+        """The observation of some of the users."""
+        return Observation(*(column[index] for column in self))
+
+
+def flat_names(n_profile: int, dimension: int, feedback: tuple[str, ...]) -> list[str]:
+    """Names of the D columns of `Observation.flat` (without candidates, which follow as vectors and log durations)."""
+
+    def vector(name: str) -> list[str]:
+        return [f"{name}_{j}" for j in range(dimension)]
+
+    last = [*vector("last_vector"), "last_log_duration", "last_log_watch_time", "last_completion"]
+    return [
+        *(f"profile_{j}" for j in range(n_profile)), *CONTEXT, *last, *(f"last_{name}" for name in feedback),
+        *vector("mean_vector"), *vector("liked_vector"), *(f"rate_{name}" for name in feedback),
+        *(f"log_watch_time_{j}_ago" for j in range(1, HISTORY + 1)),
+    ]  # fmt: skip
+
+
+@njit(cache=True)
+def push_rows(
+    start: int,
+    stop: int,
+    ring_item: np.ndarray,
+    ring_watch: np.ndarray,
+    ring_log: np.ndarray,
+    ring_feedback: np.ndarray,
+    digest: np.ndarray,
+    count: np.ndarray,
+    item: np.ndarray,
+    watch: np.ndarray,
+    feedback: np.ndarray,
+    vector: np.ndarray,
+    duration: np.ndarray,
+) -> None:
+    """Enter the slates of some users and their answers into the rings (n, 20) and the running means `digest`."""
+    new = np.float32(1.0) - _FORGET
+    d, f = vector.shape[1], feedback.shape[2]
+    for i in range(start, stop):
+        for j in range(item.shape[1]):
+            x = item[i, j]
+            slot = count[i] % HISTORY
+            count[i] += 1
+            w = watch[i, j]
+            ring_item[i, slot] = x
+            ring_watch[i, slot] = w
+            ring_log[i, slot] = np.float32(math.log1p(w)) * np.float32(0.2)
+            liking = new * min(w / duration[x], np.float32(1.0))
+            for c in range(d):
+                v = vector[x, c]
+                digest[i, c] = _FORGET * digest[i, c] + new * v
+                digest[i, d + c] = _FORGET * digest[i, d + c] + liking * v
+            for c in range(f):
+                yes = feedback[i, j, c]
+                ring_feedback[i, slot, c] = yes
+                digest[i, 2 * d + c] = _FORGET * digest[i, 2 * d + c] + (new if yes else np.float32(0.0))
+
+
+@njit(cache=True)
+def context_rows(
+    start: int,
+    stop: int,
+    out: np.ndarray,
+    at: int,
+    exposures: np.ndarray,
+    visit: np.ndarray,
+    clock_h: np.ndarray,
+    days_away: np.ndarray,
+    seconds_watched: np.ndarray,
+) -> None:
+    """Write the six columns of `CONTEXT` of some users to out[:, at:]."""
+    for i in range(start, stop):
+        hour = clock_h[i] * np.float32(2.0 * np.pi / 24.0)
+        out[i, at] = exposures[i, 0] * np.float32(0.02)
+        out[i, at + 1] = visit[i] * 0.1
+        out[i, at + 2] = math.sin(hour)
+        out[i, at + 3] = math.cos(hour)
+        out[i, at + 4] = math.log1p(days_away[i]) * np.float32(0.25) if days_away[i] > 0 else np.float32(0.0)
+        out[i, at + 5] = math.log1p(seconds_watched[i]) * np.float32(0.125)
+
+
+@njit(cache=True)
+def _encode(
+    out: np.ndarray,
+    profile: np.ndarray,
+    exposures: np.ndarray,
+    visit: np.ndarray,
+    clock_h: np.ndarray,
+    days_away: np.ndarray,
+    seconds_watched: np.ndarray,
+    ring_item: np.ndarray,
+    ring_watch: np.ndarray,
+    ring_log: np.ndarray,
+    ring_feedback: np.ndarray,
+    digest: np.ndarray,
+    count: np.ndarray,
+    vector: np.ndarray,
+    duration: np.ndarray,
+    log_duration: np.ndarray,
+) -> None:
+    n, p = profile.shape
+    d, f = vector.shape[1], ring_feedback.shape[2]
+    context_rows(0, n, out, p, exposures, visit, clock_h, days_away, seconds_watched)
+    for i in range(n):
+        for c in range(p):
+            out[i, c] = profile[i, c]
+        at = p + _N_CONTEXT
+        if count[i] == 0:
+            for c in range(at, out.shape[1]):
+                out[i, c] = 0.0
+            continue
+        slot = (count[i] - 1) % HISTORY
+        x = ring_item[i, slot]
+        for c in range(d):
+            out[i, at + c] = vector[x, c]
+        at += d
+        out[i, at] = log_duration[x]
+        out[i, at + 1] = ring_log[i, slot]
+        out[i, at + 2] = min(ring_watch[i, slot] / duration[x], np.float32(3.0))
+        at += 3
+        for c in range(f):
+            out[i, at + c] = np.float32(1.0) if ring_feedback[i, slot, c] else np.float32(0.0)
+        at += f
+        for c in range(2 * d + f):
+            out[i, at + c] = digest[i, c]
+        at += 2 * d + f
+        for c in range(slot + 1):
+            out[i, at + c] = ring_log[i, slot - c]
+        for c in range(slot + 1, HISTORY):
+            out[i, at + c] = ring_log[i, HISTORY + slot - c]
+
+
+@njit(cache=True)
+def _append_candidates(
+    out: np.ndarray, start: int, candidate: np.ndarray, vector: np.ndarray, log_duration: np.ndarray
+) -> None:
+    n, m = candidate.shape
+    d = vector.shape[1]
+    for i in range(n):
+        for j in range(m):
+            at = start + j * (d + 1)
+            x = candidate[i, j]
+            for c in range(d):
+                out[i, at + c] = vector[x, c]
+            out[i, at + d] = log_duration[x]
+
+
+class Clock(NamedTuple):
+    """Where n users stand in time; the raw numbers behind `Observation.context`.
+
+    exposures: (n, S) float32, column 0 counts the exposures of this visit. visit: (n,) int64. clock_h: (n,) float32,
+    hours since the world began. days_away: (n,) float32, before this visit. seconds_watched: (n,) float32, in this
+    episode.
+    """
+
+    exposures: np.ndarray
+    visit: np.ndarray
+    clock_h: np.ndarray
+    days_away: np.ndarray
+    seconds_watched: np.ndarray
+
+    def context(self) -> np.ndarray:
+        """(n, 6) float32, columns in `CONTEXT`."""
+        out = np.empty((len(self.visit), len(CONTEXT)), np.float32)
+        context_rows(0, len(out), out, 0, *self)
+        return out
+
+
+class Recorder:
+    """The memory a platform keeps of n users: the last items, their answers and running means. Changed in place.
+
+    Args:
+        n: number of users.
+        catalog: supplies item vectors and durations.
+        n_feedback: F, the number of feedback columns.
+    """
+
+    def __init__(self, n: int, catalog: Catalog, n_feedback: int) -> None:
+        self.catalog = catalog
+        self.item = np.full((n, HISTORY), -1, np.int32)
+        self.watch_time_s = np.zeros((n, HISTORY), np.float32)
+        self.log_watch_time = np.zeros((n, HISTORY), np.float32)
+        self.feedback = np.zeros((n, HISTORY, n_feedback), np.bool_)
+        self.digest = np.zeros((n, 2 * catalog.vector.shape[1] + n_feedback), np.float32)
+        self.count = np.zeros(n, np.int32)
+
+    def clear(self, rows: np.ndarray) -> None:
+        """Forget everything about the users `rows`."""
+        self.item[rows] = -1
+        self.watch_time_s[rows] = 0
+        self.log_watch_time[rows] = 0
+        self.feedback[rows] = False
+        self.digest[rows] = 0
+        self.count[rows] = 0
+
+    def width(self, n_profile: int, n_candidates: int = 0) -> int:
+        """D, the number of columns of the flat encoding."""
+        d, f = self.catalog.vector.shape[1], self.feedback.shape[2]
+        return int(n_profile + len(CONTEXT) + 3 * d + 3 + 2 * f + HISTORY + n_candidates * (d + 1))
+
+    def flat(self, profile: np.ndarray, clock: Clock, candidate: np.ndarray | None = None) -> np.ndarray:
+        """(n, D) float32, a new array: the flat encoding. `candidate` is (n, m) int32 or None."""
+        m = 0 if candidate is None else candidate.shape[1]
+        out = np.empty((len(self.count), self.width(profile.shape[1], m)), np.float32)
+        catalog = self.catalog
+        _encode(out, profile, *clock, self.item, self.watch_time_s, self.log_watch_time, self.feedback, self.digest,
+                self.count, catalog.vector, catalog.duration_s, catalog.log_duration)  # fmt: skip
+        if candidate is not None and m:
+            start = out.shape[1] - m * (catalog.vector.shape[1] + 1)
+            _append_candidates(out, start, candidate, catalog.vector, catalog.log_duration)
+        return out
+
+    def ordered(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Item (n, 20), watch time (n, 20) and feedback (n, 20, F), copied, the newest in the last column."""
+        order = (self.count[:, None] + np.arange(HISTORY, dtype=np.int32)) % HISTORY
+        rows = np.arange(len(self.count))[:, None]
+        return self.item[rows, order], self.watch_time_s[rows, order], self.feedback[rows, order]
