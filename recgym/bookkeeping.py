@@ -16,15 +16,13 @@ _SECONDS_BETWEEN_ITEMS = 1.0
 class Outcome(NamedTuple):
     """What a step is found to have brought; filled in by `account_rows`.
 
-    total: (n, T) float64, see `recgym.objective.signal_names`. reward: (n,) float64. left, terminated, truncated:
-    (n,) bool.
+    total: (n, T) float64, see `recgym.objective.signal_names`. reward: (n,) float64. end: (n, 3) bool: the visit ended,
+    the user left for good, we stop watching.
     """
 
     total: np.ndarray
     reward: np.ndarray
-    left: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
+    end: np.ndarray
 
 
 class Ledger(NamedTuple):
@@ -57,8 +55,9 @@ def account_rows(
     weights: np.ndarray,
     ends: np.ndarray,
 ) -> None:
-    """Book the answers of some users, whose `out.left` is known; `ends` holds an episode's visits and steps."""
-    total, reward, left, terminated, truncated = out
+    """Book the answers of some users, whose `out.end[:, 0]` is known; `ends` holds an episode's visits and steps."""
+    total, reward, end = out
+    left = end[:, 0]
     (step, visit, clock_h, seconds_watched, session,
      ring_item, ring_watch, ring_log, ring_feedback, digest, count) = ledger  # fmt: skip
     push_rows(start, stop, ring_item, ring_watch, ring_log, ring_feedback, digest, count, item, watch, feedback,
@@ -72,5 +71,5 @@ def account_rows(
         step[i] += 1
         if left[i]:
             visit[i] += 1
-        terminated[i] = left[i] and visit[i] >= ends[0]
-        truncated[i] = step[i] >= ends[1] and not terminated[i]
+        end[i, 1] = left[i] and visit[i] >= ends[0]
+        end[i, 2] = step[i] >= ends[1] and not end[i, 1]

@@ -187,6 +187,25 @@ def _append_candidates(
             out[i, at + d] = log_duration[x]
 
 
+@njit(cache=True)
+def _unroll(
+    item: np.ndarray,
+    watch: np.ndarray,
+    feedback: np.ndarray,
+    ring_item: np.ndarray,
+    ring_watch: np.ndarray,
+    ring_feedback: np.ndarray,
+    count: np.ndarray,
+) -> None:
+    for i in range(item.shape[0]):
+        for c in range(HISTORY):
+            slot = (count[i] + c) % HISTORY
+            item[i, c] = ring_item[i, slot]
+            watch[i, c] = ring_watch[i, slot]
+            for f in range(feedback.shape[2]):
+                feedback[i, c, f] = ring_feedback[i, slot, f]
+
+
 class Clock(NamedTuple):
     """Where n users stand in time; the raw numbers behind `Observation.context`.
 
@@ -254,6 +273,6 @@ class Recorder:
 
     def ordered(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Item (n, 20), watch time (n, 20) and feedback (n, 20, F), copied, the newest in the last column."""
-        order = (self.count[:, None] + np.arange(HISTORY, dtype=np.int32)) % HISTORY
-        rows = np.arange(len(self.count))[:, None]
-        return self.item[rows, order], self.watch_time_s[rows, order], self.feedback[rows, order]
+        out = np.empty_like(self.item), np.empty_like(self.watch_time_s), np.empty_like(self.feedback)
+        _unroll(*out, self.item, self.watch_time_s, self.feedback, self.count)
+        return out

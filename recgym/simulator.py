@@ -167,22 +167,25 @@ class Simulator:
         item = self._checked_items(crowd, item)
         n, k = item.shape
         watch, feedback = np.empty((n, k), np.float32), np.empty((n, k, len(self.users.feedback)), np.bool_)
-        out = Outcome(np.empty((n, len(self._weights))), np.empty(n), *np.empty((3, n), np.bool_))
+        out = Outcome(np.empty((n, len(self._weights))), np.empty(n), np.empty((n, 3), np.bool_))
         users: Any = self.users
         if type(users) is CalibratedUsers and type(self.session) is Patience:  # exactly these: a subclass may differ
-            users.step_with(self.session, crowd, self.catalog, item, watch, feedback, out, self._weights, self._ends)
+            n_left = users.step_with(
+                self.session, crowd, self.catalog, item, watch, feedback, out, self._weights, self._ends
+            )
             response = Response(watch, feedback)
         else:
             response = self._step_by_parts(crowd, item, out)
+            n_left = int(out.end[:, 0].sum())
         gap = np.zeros(n, np.float32)
-        if out.left.any():
+        if n_left:
             self._end_visits(crowd, out, gap)
         if not getattr(self.users, "profile_is_static", False):
             crowd.profile = self._checked_profile(crowd.state, n)
         if self.candidates.size:
             crowd.candidate = self._candidates(crowd)
         cost = {name: out.total[:, column] for name, column in self._costs.items()}
-        return Turn(item, response, out.total, out.reward, cost, out.left, gap, out.terminated, out.truncated)
+        return Turn(item, response, out.total, out.reward, cost, out.end[:, 0], gap, out.end[:, 1], out.end[:, 2])
 
     def _step_by_parts(self, crowd: Crowd, item: np.ndarray, out: Outcome) -> Response:
         """The step for any user model and session model, one after the other."""
@@ -190,7 +193,7 @@ class Simulator:
         response = self.users.respond(crowd.state, item, self.catalog, noise)
         self._check_response(response, item.shape)
         crowd.state = self.users.change(crowd.state, item, response, self.catalog, noise)
-        out.left[:] = self.session.leaves(
+        out.end[:, 0] = self.session.leaves(
             crowd.session, crowd.habits, item, response, self.users.feedback, self.catalog, noise
         )
         account_rows(0, len(crowd), out, crowd.ledger(), item, response.watch_time_s, response.feedback,
@@ -270,10 +273,10 @@ class Simulator:
 
     def _end_visits(self, crowd: Crowd, out: Outcome, gap: np.ndarray) -> None:
         """Send home the users who left; those with visits to come return at once in world time."""
-        left = np.flatnonzero(out.left)
+        left = np.flatnonzero(out.end[:, 0])
         noise = Noise(crowd.key[left], crowd.step[left] - 1)
         gap[left] = self.session.return_gap_days(crowd.session[left], take(crowd.habits, left), noise)
-        back = left[~out.terminated[left]]
+        back = left[~out.end[left, 1]]
         if len(back):
             crowd.days_away[back] = gap[back]
             crowd.clock_h[back] += 24 * gap[back]

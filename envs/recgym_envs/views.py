@@ -55,14 +55,12 @@ def observed(kind: str, simulator: Simulator, crowd: Crowd) -> Any:
     return out
 
 
-def info_names(simulator: Simulator) -> tuple[list[str], list[int]]:
-    """Names of the summed signals in `info` after a step, and their columns in `Turn.total`."""
+def info_columns(simulator: Simulator) -> list[tuple[str, int]]:
+    """Names of the summed signals in `info` after a step, with their columns in `Turn.total`."""
     feedback = simulator.users.feedback
     costs = simulator.objective.cost_columns(feedback)
-    return ["watch_time_s", *feedback, *(f"cost_{name}" for name in costs)], [
-        *range(1 + len(feedback)),
-        *costs.values(),
-    ]
+    answers = [(name, column) for column, name in enumerate(("watch_time_s", *feedback))]
+    return [*answers, *((f"cost_{name}", column) for name, column in costs.items())]
 
 
 def signals(simulator: Simulator, turn: Turn) -> dict[str, np.ndarray]:
@@ -72,8 +70,7 @@ def signals(simulator: Simulator, turn: Turn) -> dict[str, np.ndarray]:
     ended. return_gap_days: float64, 0 unless the user left. item: int64 (n,) for one item a step, else (n, k), with
     slate_watch_time_s (n, k) float32 and slate_feedback (n, k, F) bool beside it.
     """
-    names, columns = info_names(simulator)
-    out = {name: turn.total[:, column] for name, column in zip(names, columns, strict=True)}
+    out = {name: turn.total[:, column] for name, column in info_columns(simulator)}
     out["left"] = turn.left
     out["return_gap_days"] = turn.return_gap_days.astype(np.float64)
     out["item"] = turn.item[:, 0].astype(np.int64) if turn.item.shape[1] == 1 else turn.item

@@ -218,11 +218,7 @@ class CalibratedUsers:
         self._taste_scale = np.float32(taste / np.sqrt(population.taste.shape[1]))
         self._packed_for: Catalog | None = None
         self._items = np.zeros((0, 0), np.float32)
-        self._settings = kernels.Settings(
-            parameters.ratio, parameters.score, parameters.watch, parameters.intercept,
-            parameters.match_slope, parameters.follow_on, parameters.repeat,
-            kernels.mean_ratios(parameters.ratio, parameters.score, parameters.watch_value("sigma")),
-        )  # fmt: skip
+        self._settings = kernels.Settings.of(parameters)
 
     def items(self, catalog: Catalog) -> np.ndarray:
         """(N, width) float32: one packed row per item, 64-byte aligned (see `calibrated_kernels`)."""
@@ -272,7 +268,7 @@ class CalibratedUsers:
         after = state._replace(**{name: getattr(state, name).copy() for name in _CHANGING})
         kernels.change_rows(0, len(item), after.taste, after.recent_tag, after.recent_item, after.exposures,
                             after.shown, item, response.watch_time_s, self.items(catalog),
-                            self.parameters.watch)  # fmt: skip
+                            self._settings.numbers)  # fmt: skip
         return after
 
     def rest(self, state: CalibratedState, gap_days: np.ndarray) -> CalibratedState:
@@ -306,16 +302,18 @@ class CalibratedUsers:
         out: Outcome,
         weights: np.ndarray,
         ends: np.ndarray,
-    ) -> None:
+    ) -> int:
         """A whole step in one compiled pass: `respond`, `Patience.leaves`, `change` and the simulator's bookkeeping.
 
-        The same row functions in the same order as one by one, hence the same bits; `crowd` is changed in place.
+        The same loops in the same order as one by one, hence the same bits; `crowd` is changed in place. Returns how
+        many users left.
         """
-        calibrated_step.step(
-            crowd.state, self.items(catalog), self._settings, crowd.habits.patience, _HATE, catalog.tag, crowd.key,
-            session.numbers, out, crowd.ledger(), item, watch, feedback, catalog.vector, catalog.duration_s, weights,
+        n_left: int = calibrated_step.step(
+            crowd.state, self.items(catalog), self._settings.ratio, self._settings.numbers, crowd.habits.patience, _HATE,
+            catalog.tag, crowd.key, session.numbers, out, crowd.ledger(), item, watch, feedback, catalog.vector, catalog.duration_s, weights,
             ends,
         )  # fmt: skip
+        return n_left
 
     def save(self, folder: Path) -> None:
         """Write people and parameters into `folder` as two npz files."""

@@ -32,20 +32,31 @@ _DRAW = np.array([draw_name(name) for name in ("like", "follow", "comment", "for
 _APPEAL, _EXPLICIT, _DURATION, _BUCKET, _TAG, _CLICK, _LONG, _COMPLETE = 0, 1, 6, 7, 8, 9, 10, 11
 _EXTRA = 12
 _FLOATS_PER_LINE = 16
+# Columns of Settings.numbers: first those of CalibratedParameters.watch, then the rest.
 _TASTE, _SIGMA, _BORE, _FATIGUE, _DRIFT = 3, 4, 5, 6, 7
+_FIRST, _STEP_INVERSE, _REPEAT, _MATCH, _INTERCEPT, _FOLLOW_ON = 8, 9, 10, 11, 16, 36
 
 
 class Settings(NamedTuple):
-    """The arrays of `CalibratedParameters` that the loops read, in their shapes there."""
+    """What the loops read of `CalibratedParameters`; few arrays, since each costs a single user's step 0.2 us.
+
+    ratio: (B, G) float32. mean_ratio: (B, G) float32, see `mean_ratios`. numbers: (61,) float32, all others in a row.
+    """
 
     ratio: np.ndarray
-    score: np.ndarray
-    watch: np.ndarray
-    intercept: np.ndarray
-    match_slope: np.ndarray
-    follow_on: np.ndarray
-    repeat: np.ndarray
     mean_ratio: np.ndarray
+    numbers: np.ndarray
+
+    @classmethod
+    def of(cls, parameters: CalibratedParameters) -> Settings:
+        """The settings of these parameters."""
+        score, ratio = parameters.score, parameters.ratio
+        step_inverse = (ratio.shape[1] - 1) / (score[1] - score[0])
+        ends = np.array([score[0], step_inverse])
+        numbers = [parameters.watch, ends, parameters.repeat, parameters.match_slope,
+                   parameters.intercept.ravel(), parameters.follow_on.ravel()]  # fmt: skip
+        mean_ratio = mean_ratios(ratio, score, parameters.watch_value("sigma"))
+        return cls(ratio, mean_ratio, np.concatenate(numbers).astype(np.float32))
 
 
 def mean_ratios(ratio: np.ndarray, score: np.ndarray, sigma: float) -> np.ndarray:
@@ -156,12 +167,7 @@ def respond_rows(
     item: np.ndarray,
     items: np.ndarray,
     ratio: np.ndarray,
-    score: np.ndarray,
     numbers: np.ndarray,
-    intercept: np.ndarray,
-    match_slope: np.ndarray,
-    follow_on: np.ndarray,
-    repeat: np.ndarray,
     key: np.ndarray,
     step: np.ndarray,
 ) -> None:
@@ -170,8 +176,7 @@ def respond_rows(
     All arrays come one by one: reading them out of a tuple for every row would cost more than the arithmetic.
     """
     d = taste.shape[1]
-    first = score[0]
-    step_inverse = (ratio.shape[1] - 1) / (score[1] - first)
+    first, step_inverse = numbers[_FIRST], numbers[_STEP_INVERSE]
     for i in range(start, stop):
         at = step_key(key[i], step[i])
         for j in range(item.shape[1]):
@@ -181,7 +186,7 @@ def respond_rows(
             mean = (trait[i, 0] + match
                     - numbers[_BORE] * _repeats(recent_tag, i, tag, item, j, items, d + _TAG)
                     - numbers[_FATIGUE] * min((exposures[i] + j) / 50.0, 2.0)
-                    - repeat[0] * _known(recent_item, i, x))  # fmt: skip
+                    - numbers[_REPEAT] * _known(recent_item, i, x))  # fmt: skip
             y = mean + numbers[_SIGMA] * normal_quantile(uniform_at(at, _ENGAGE, j))
             duration = items[x, d + _DURATION]
             seconds = np.float32(duration * _watch_ratio(y, ratio, int(items[x, d + _BUCKET]), first, step_inverse))
@@ -193,10 +198,11 @@ def respond_rows(
             feedback[i, j, 1] = long
             watched = 0 if not click else 1 if not long else 2 if not complete else 3
             for f in range(5):
-                logit = intercept[f, watched] + match_slope[f] * match + trait[i, 1 + f] + items[x, d + _EXPLICIT + f]
+                logit = (numbers[_INTERCEPT + 4 * f + watched] + numbers[_MATCH + f] * match + trait[i, 1 + f]
+                         + items[x, d + _EXPLICIT + f])  # fmt: skip
                 for g in range(f):
                     if feedback[i, j, 2 + g]:
-                        logit += follow_on[f, g]
+                        logit += numbers[_FOLLOW_ON + 5 * f + g]
                 feedback[i, j, 2 + f] = _happens(uniform_at(at, _DRAW[f], j), logit)
 
 
@@ -213,9 +219,8 @@ def respond(
 ) -> None:
     """`respond_rows` for all rows."""
     _, taste, trait, recent_tag, recent_item, exposures, _ = state
-    ratio, score, numbers, intercept, match_slope, follow_on, repeat, _ = settings
     respond_rows(0, item.shape[0], watch, feedback, taste, trait, recent_tag, recent_item, exposures, item, items,
-                 ratio, score, numbers, intercept, match_slope, follow_on, repeat, key, step)  # fmt: skip
+                 settings.ratio, settings.numbers, key, step)  # fmt: skip
 
 
 @njit(cache=True)
@@ -274,12 +279,10 @@ def expect(
 ) -> None:
     """Fill the expected watch (n, k) float32 and probability (n, k, 7) float32 of each item taken alone."""
     n, k = item.shape
-    taste, trait, recent_tag, exposures = state.taste, state.trait, state.recent_tag, state.exposures
-    score, numbers = settings.score, settings.watch
+    _, taste, trait, recent_tag, recent_item, exposures, _ = state
+    numbers, mean_ratio = settings.numbers, settings.mean_ratio
     d = taste.shape[1]
-    sigma = numbers[_SIGMA]
-    first = score[0]
-    step_inverse = (settings.ratio.shape[1] - 1) / (score[1] - first)
+    sigma, first, step_inverse = numbers[_SIGMA], numbers[_FIRST], numbers[_STEP_INVERSE]
     given = np.empty(5)
     for i in range(n):
         for j in range(k):
@@ -288,9 +291,9 @@ def expect(
             tag = int(items[x, d + _TAG])
             mean = (trait[i, 0] + match - numbers[_BORE] * _repeats(recent_tag, i, tag, item, 0, items, d + _TAG)
                     - numbers[_FATIGUE] * min(exposures[i] / 50.0, 2.0)
-                    - settings.repeat[0] * _known(state.recent_item, i, x))  # fmt: skip
-            mean_ratio = _watch_ratio(mean, settings.mean_ratio, int(items[x, d + _BUCKET]), first, step_inverse)
-            watch[i, j] = mean_ratio * items[x, d + _DURATION]
+                    - numbers[_REPEAT] * _known(recent_item, i, x))  # fmt: skip
+            ratio = _watch_ratio(mean, mean_ratio, int(items[x, d + _BUCKET]), first, step_inverse)
+            watch[i, j] = ratio * items[x, d + _DURATION]
             complete = _above(mean, items[x, d + _COMPLETE], sigma)
             long = max(_above(mean, items[x, d + _LONG], sigma), complete)
             click = max(_above(mean, items[x, d + _CLICK], sigma), long)
@@ -301,7 +304,7 @@ def expect(
             share = (1.0 - click, click - long, long - complete, complete)
             for watched in range(4):
                 if share[watched] > 0.0:
-                    _explicit(given, settings, match, trait, i, items, x, d, watched)
+                    _explicit(given, numbers, match, trait, i, items, x, d, watched)
                     for f in range(5):
                         probability[i, j, 2 + f] += share[watched] * given[f]
 
@@ -310,9 +313,9 @@ def expect(
 def expect_watch(watch: np.ndarray, state: Any, items: np.ndarray, settings: Any) -> None:
     """Fill the expected watch time (n, N) float32 of every item of the catalogue, in seconds."""
     _, taste, trait, recent_tag, recent_item, exposures, _ = state
-    numbers, score, mean_ratio, repeat = settings.watch, settings.score, settings.mean_ratio, settings.repeat[0]
+    numbers, mean_ratio = settings.numbers, settings.mean_ratio
     d = taste.shape[1]
-    step_inverse = (settings.ratio.shape[1] - 1) / (score[1] - score[0])
+    first, step_inverse = numbers[_FIRST], numbers[_STEP_INVERSE]
     score_at = np.empty(items.shape[0])
     repeats = np.zeros(int(items[:, d + _TAG].max()) + 2, np.float32)
     for i in range(taste.shape[0]):
@@ -329,22 +332,20 @@ def expect_watch(watch: np.ndarray, state: Any, items: np.ndarray, settings: Any
             score_at[x] = mean
         for c in range(REMEMBERED):
             x = recent_item[i, c]
-            first = x >= 0
+            new = x >= 0
             for earlier in range(c):
-                first = first and recent_item[i, earlier] != x
-            if first:
-                score_at[x] -= repeat
+                new = new and recent_item[i, earlier] != x
+            if new:
+                score_at[x] -= numbers[_REPEAT]
         for x in range(items.shape[0]):
             bucket = int(items[x, d + _BUCKET])
-            watch[i, x] = (
-                _watch_ratio(score_at[x], mean_ratio, bucket, score[0], step_inverse) * items[x, d + _DURATION]
-            )
+            watch[i, x] = _watch_ratio(score_at[x], mean_ratio, bucket, first, step_inverse) * items[x, d + _DURATION]
 
 
 @njit(cache=True)
 def _explicit(
     given: np.ndarray,
-    settings: Any,
+    numbers: np.ndarray,
     match: np.ndarray,
     trait: np.ndarray,
     i: int,
@@ -358,14 +359,14 @@ def _explicit(
     weight[0] = 1.0
     logit = np.empty(5)
     for f in range(5):
-        logit[f] = (settings.intercept[f, watched] + settings.match_slope[f] * match + trait[i, 1 + f]
+        logit[f] = (numbers[_INTERCEPT + 4 * f + watched] + numbers[_MATCH + f] * match + trait[i, 1 + f]
                     + items[x, d + _EXPLICIT + f])  # fmt: skip
         total = 0.0
         for past in range(1 << f):
             now = logit[f]
             for g in range(f):
                 if past >> g & 1:
-                    now += settings.follow_on[f, g]
+                    now += numbers[_FOLLOW_ON + 5 * f + g]
             p = _sigmoid(now)
             total += weight[past] * p
             weight[past | 1 << f] = weight[past] * p

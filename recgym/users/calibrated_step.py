@@ -23,7 +23,8 @@ _BLOCK = 128
 def step(
     state: Any,
     items: np.ndarray,
-    settings: Any,
+    ratio: np.ndarray,
+    watching: np.ndarray,
     patience: np.ndarray,
     hate: int,
     tag: np.ndarray,
@@ -38,15 +39,18 @@ def step(
     duration: np.ndarray,
     weights: np.ndarray,
     ends: np.ndarray,
-) -> None:
-    """Fill watch, feedback and out, and move all state forward in place."""
+) -> int:
+    """Fill watch, feedback and out, and move all state forward in place; returns how many users left."""
     _, taste, trait, recent_tag, recent_item, exposures, shown = state
-    ratio, score, watching, intercept, match_slope, follow_on, repeat, _ = settings
     for start in range(0, item.shape[0], _BLOCK):
         stop = min(start + _BLOCK, item.shape[0])
         respond_rows(start, stop, watch, feedback, taste, trait, recent_tag, recent_item, exposures, item, items,
-                     ratio, score, watching, intercept, match_slope, follow_on, repeat, key, ledger.step)  # fmt: skip
-        leaves_rows(start, stop, out.left, ledger.session, patience, item, watch, feedback, hate, tag, duration, key,
-                    ledger.step, numbers)  # fmt: skip
+                     ratio, watching, key, ledger.step)  # fmt: skip
+        leaves_rows(start, stop, out.end[:, 0], ledger.session, patience, item, watch, feedback, hate, tag, duration,
+                    key, ledger.step, numbers)  # fmt: skip
         change_rows(start, stop, taste, recent_tag, recent_item, exposures, shown, item, watch, items, watching)
         account_rows(start, stop, out, ledger, item, watch, feedback, vector, duration, weights, ends)
+    n_left = 0
+    for i in range(item.shape[0]):
+        n_left += out.end[i, 0]
+    return n_left
