@@ -73,29 +73,25 @@ def total_rows(
     reward: np.ndarray,
     watch: np.ndarray,
     feedback: np.ndarray,
-    left: np.ndarray,
+    end: np.ndarray,
     exposures: np.ndarray,
     weights: np.ndarray,
 ) -> None:
     """Fill rows of total (n, T), see `signal_names`, and reward (n,); sums run from left to right.
 
-    exposures: (n, S), column 0 counts the exposures of this visit.
+    end: (n, 3) bool, column 0 says who left. exposures: (n, S), column 0 counts the exposures of this visit.
     """
     f = feedback.shape[2]
     for i in range(start, stop):
-        for c in range(f + 3):
+        for c in range(f + 2):
             total[i, c] = 0.0
         for j in range(watch.shape[1]):
             total[i, 0] += watch[i, j]
             for c in range(f):
-                if feedback[i, j, c]:
-                    total[i, 1 + c] += 1.0
-            if watch[i, j] < QUICK_SKIP_S:
-                total[i, f + 1] += 1.0
-        if left[i] and exposures[i, 0] < EARLY_EXIT_STEPS:
-            total[i, f + 2] = 1.0
+                total[i, 1 + c] += feedback[i, j, c]
+            total[i, f + 1] += watch[i, j] < QUICK_SKIP_S
+        total[i, f + 2] = end[i, 0] & (exposures[i, 0] < EARLY_EXIT_STEPS)
         earned = 0.0
         for c in range(f + 3):
-            if weights[c] != 0.0:
-                earned += weights[c] * total[i, c]
+            earned += weights[c] * total[i, c]
         reward[i] = earned

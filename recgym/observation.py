@@ -245,15 +245,6 @@ class Recorder:
         self.digest = np.zeros((n, 2 * catalog.vector.shape[1] + n_feedback), np.float32)
         self.count = np.zeros(n, np.int32)
 
-    def clear(self, rows: np.ndarray) -> None:
-        """Forget everything about the users `rows`."""
-        self.item[rows] = -1
-        self.watch_time_s[rows] = 0
-        self.log_watch_time[rows] = 0
-        self.feedback[rows] = False
-        self.digest[rows] = 0
-        self.count[rows] = 0
-
     def width(self, n_profile: int, n_candidates: int = 0) -> int:
         """D, the number of columns of the flat encoding."""
         d, f = self.catalog.vector.shape[1], self.feedback.shape[2]

@@ -176,11 +176,11 @@ class Patience:
         noise: Noise,
     ) -> np.ndarray:
         """See `SessionModel.leaves`."""
-        out = np.empty(len(state), np.bool_)
-        leaves_rows(0, len(out), out, state, habits.patience, item, response.watch_time_s, response.feedback,
+        end = np.empty((len(state), 1), np.bool_)
+        leaves_rows(0, len(end), end, state, habits.patience, item, response.watch_time_s, response.feedback,
                     hate_column(feedback), catalog.tag, catalog.duration_s, noise.key, noise.step,
                     self.numbers)  # fmt: skip
-        return out
+        return end[:, 0]
 
     @cached_property
     def numbers(self) -> np.ndarray:
@@ -198,7 +198,7 @@ class Patience:
 def leaves_rows(
     start: int,
     stop: int,
-    left: np.ndarray,
+    end: np.ndarray,
     state: np.ndarray,
     patience: np.ndarray,
     item: np.ndarray,
@@ -211,7 +211,7 @@ def leaves_rows(
     step: np.ndarray,
     numbers: np.ndarray,
 ) -> None:
-    """Fill rows of left (n,) bool; move these rows of `state` forward in place. `numbers` as in `Patience.numbers`."""
+    """Fill rows of end[:, 0] (bool: who leaves), move these rows of `state` forward; see `Patience.numbers`."""
     memory = numbers[5]
     for i in range(start, stop):
         staying = 1.0
@@ -228,4 +228,4 @@ def leaves_rows(
             state[i, 3] = memory * state[i, 3] + hated
             state[i, 4] = tag[x]
             staying *= 1.0 - min(numbers[0] / patience[i] * math.exp(min(exponent, 20.0)), 1.0)
-        left[i] = uniform_at(step_key(key[i], step[i]), _LEAVE, 0) >= staying
+        end[i, 0] = uniform_at(step_key(key[i], step[i]), _LEAVE, 0) >= staying

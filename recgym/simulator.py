@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from recgym.bookkeeping import Ledger, Outcome, account_rows
+from recgym.bookkeeping import Outcome, account_rows, begin_rows
 from recgym.candidates import Candidates, WholeCatalog
 from recgym.catalog import Catalog
 from recgym.errors import BrokenUserModel, WrongAction, WrongSetting, WrongShape
@@ -18,11 +19,9 @@ from recgym.noise import Noise
 from recgym.objective import Objective
 from recgym.observation import Clock, Observation, Recorder
 from recgym.session import Patience, SessionModel
-from recgym.user_model import Habits, RestingUserModel, UserModel, habits_of
+from recgym.user_model import Habits, HabitualUserModel, RestingUserModel, UserModel, average_habits
 from recgym.users.calibrated import CalibratedUsers
 
-_HOUR_SHARE = np.array([37, 21, 13, 9, 7, 8, 17, 28, 34, 38, 42, 46, 55, 55, 46, 46, 50, 55, 58, 60, 65, 72, 76, 61.0])
-_HOUR_CDF = np.cumsum(_HOUR_SHARE) / _HOUR_SHARE.sum()
 PROFILE_BOUND = 1e6
 """Largest number a profile may hold."""
 
@@ -84,12 +83,11 @@ class Crowd:
         """Where the users stand in time."""
         return Clock(self.session, self.visit, self.clock_h, self.days_away, self.seconds_watched)
 
-    def ledger(self) -> Ledger:
-        """The arrays that `recgym.bookkeeping.account_rows` moves forward in place."""
+    def ledger(self) -> tuple[np.ndarray, ...]:
+        """The arrays that every step moves forward, in the order in which `account_rows` takes them."""
         memory = self.recorder
-        return Ledger(self.step, self.visit, self.clock_h, self.seconds_watched, self.session, memory.item,
-                      memory.watch_time_s, memory.log_watch_time, memory.feedback, memory.digest,
-                      memory.count)  # fmt: skip
+        return (self.step, self.visit, self.clock_h, self.seconds_watched, self.session, memory.item,
+                memory.watch_time_s, memory.log_watch_time, memory.feedback, memory.digest, memory.count)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +194,7 @@ class Simulator:
         out.end[:, 0] = self.session.leaves(
             crowd.session, crowd.habits, item, response, self.users.feedback, self.catalog, noise
         )
-        account_rows(0, len(crowd), out, crowd.ledger(), item, response.watch_time_s, response.feedback,
+        account_rows(0, len(crowd), *out, *crowd.ledger(), item, response.watch_time_s, response.feedback,
                      self.catalog.vector, self.catalog.duration_s, self._weights, self._ends)  # fmt: skip
         return response
 
@@ -223,6 +221,10 @@ class Simulator:
         return self.objective.cost_columns(self.users.feedback)
 
     @cached_property
+    def _habits(self) -> Callable[[np.ndarray], Habits]:
+        return self.users.habits if isinstance(self.users, HabitualUserModel) else average_habits
+
+    @cached_property
     def _resting(self) -> RestingUserModel[Any] | None:
         return self.users if isinstance(self.users, RestingUserModel) else None
 
@@ -231,16 +233,16 @@ class Simulator:
         return np.array([self.visits, self.max_steps], np.int64)
 
     def _begin(self, crowd: Crowd, rows: np.ndarray, user: np.ndarray | None, whole: bool) -> None:
-        noise = Noise.of(crowd.seed[rows], crowd.episode[rows], -1)
-        crowd.key[rows] = noise.key
-        crowd.step[rows] = 0
-        crowd.user[rows] = user = self._persons(noise, user)
-        crowd.visit[rows] = 0
-        crowd.days_away[rows] = 0
-        crowd.seconds_watched[rows] = 0
-        hour, minute = noise.uniform("hour", 2).T
-        crowd.clock_h[rows] = np.searchsorted(_HOUR_CDF, hour).clip(max=23) + minute
-        state, habits = self.users.start(user, noise), habits_of(self.users, user)
+        if user is not None:
+            crowd.user[rows] = self._checked_persons(user, len(rows))
+        memory = crowd.recorder
+        begin_rows(rows, crowd.seed, crowd.episode, crowd.key, crowd.step, crowd.user,
+                   self.users.n_users if user is None else 0, crowd.visit, crowd.clock_h, crowd.days_away,
+                   crowd.seconds_watched, memory.item, memory.watch_time_s, memory.log_watch_time, memory.feedback,
+                   memory.digest, memory.count)  # fmt: skip
+        persons = crowd.user[rows]
+        state = self.users.start(persons, Noise(crowd.key[rows], np.full(len(rows), -1)))
+        habits = self._habits(persons)
         session = self.session.start(habits)
         if whole:
             crowd.state, crowd.habits, crowd.session = state, Habits(*map(np.array, habits)), session
@@ -250,18 +252,13 @@ class Simulator:
             crowd.habits = put(crowd.habits, rows, habits, in_place=True)
             crowd.session[rows] = session
             crowd.profile[rows] = self._checked_profile(state, len(rows))
-            crowd.recorder.clear(rows)
         if self.candidates.size:
             crowd.candidate = self._candidates(crowd)
 
-    def _persons(self, noise: Noise, user: np.ndarray | None) -> np.ndarray:
-        if user is None:
-            return np.minimum(
-                (noise.uniform("user")[:, 0] * self.users.n_users).astype(np.int64), self.users.n_users - 1
-            )
+    def _checked_persons(self, user: np.ndarray, n: int) -> np.ndarray:
         user = np.asarray(user)
-        if user.shape != noise.key.shape or not np.issubdtype(user.dtype, np.integer):
-            raise WrongShape(f"user has shape {user.shape}, type {user.dtype}; {noise.key.shape} integers are needed.")
+        if user.shape != (n,) or user.dtype.kind not in "iu":
+            raise WrongShape(f"user has shape {user.shape}, type {user.dtype}; ({n},) whole numbers are needed.")
         if ((user < 0) | (user >= self.users.n_users)).any():
             raise WrongSetting(f"user holds {user.min()}..{user.max()}; persons are 0..{self.users.n_users - 1}.")
         return user.astype(np.int64)
@@ -292,13 +289,12 @@ class Simulator:
                 f"slates have shape {item.shape} and type {item.dtype}; {(len(crowd), self.slate_size)} whole "
                 "numbers are needed: one row of item numbers per user."
             )
-        item = np.ascontiguousarray(item, np.int32)
         bad = _first_bad_item(item, len(self.catalog))
         if bad >= 0:
             raise WrongAction(
                 f"row {bad}: slate {item[bad].tolist()}; items are 0..{len(self.catalog) - 1}, each at most once."
             )
-        return item
+        return np.ascontiguousarray(item, np.int32)
 
     def _check_response(self, response: Response, shape: tuple[int, ...]) -> None:
         name, watch, feedback = type(self.users).__name__, response.watch_time_s, response.feedback

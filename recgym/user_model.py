@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -96,9 +96,12 @@ class HabitualUserModel(Protocol):
         ...
 
 
-def habits_of(users: Any, user: np.ndarray) -> Habits:
-    """The habits of persons `user`, or those of average people where the model names none."""
-    if isinstance(users, HabitualUserModel):
-        return users.habits(user)
+def average_habits(user: np.ndarray) -> Habits:
+    """The habits of average people, for user models that name none."""
     average = np.ones(len(user), np.float32)
     return Habits(average, average)
+
+
+def habits_of(users: Any, user: np.ndarray) -> Habits:
+    """The habits of persons `user` (n,) int64, or those of average people where the model names none."""
+    return users.habits(user) if isinstance(users, HabitualUserModel) else average_habits(user)

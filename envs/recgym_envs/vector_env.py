@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 from recgym.actions import action_named
 from recgym.errors import WrongSetting, WrongShape
-from recgym.simulator import Crowd
+from recgym.simulator import Crowd, Turn
 from recgym_envs import views
 from recgym_envs.render import Screen
 from recgym_envs.single_env import RecEnv, _checked_mode
@@ -100,15 +100,13 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if len(ended):
             actions = self._ignored(actions, ended)
         turn = self.simulator.step(self._crowd, self._action.items(self._crowd, actions))
-        info: dict[str, Any] = views.signals(self.simulator, turn)
-        reward, terminated, truncated = turn.reward, turn.terminated, turn.truncated
         acted = ~self._ended
+        reward, terminated, truncated = turn.reward, turn.terminated, turn.truncated
+        if len(ended):
+            _erase(turn, ended)
+        info: dict[str, Any] = views.signals(self.simulator, turn)
         for row in range(len(self._screens)):
             self._screens[row].show(turn, row)
-        if len(ended):
-            terminated = terminated & acted
-            reward[ended], truncated[ended] = 0, False
-            info = _masked(info, ended)
         if len(ended) < self.num_envs:
             info.update({f"_{name}": acted for name in list(info)})
         else:
@@ -171,9 +169,8 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return actions
 
 
-def _masked(info: dict[str, Any], ended: np.ndarray) -> dict[str, Any]:
-    """The signals with zeros in the rows that did not act."""
-    out = {name: np.array(value) for name, value in info.items()}
-    for value in out.values():
-        value[ended] = 0
-    return out
+def _erase(turn: Turn, rows: np.ndarray) -> None:
+    """Make it as if nothing had happened in the rows that only begin anew; a turn's arrays are nobody else's."""
+    for array in (turn.item, *turn.response, turn.total, turn.reward, turn.left, turn.return_gap_days, turn.terminated,
+                  turn.truncated):  # fmt: skip
+        array[rows] = 0

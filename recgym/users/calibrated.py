@@ -309,9 +309,9 @@ class CalibratedUsers:
         many users left.
         """
         n_left: int = calibrated_step.step(
-            crowd.state, self.items(catalog), self._settings.ratio, self._settings.numbers, crowd.habits.patience, _HATE,
-            catalog.tag, crowd.key, session.numbers, out, crowd.ledger(), item, watch, feedback, catalog.vector, catalog.duration_s, weights,
-            ends,
+            *crowd.state[1:], self.items(catalog), self._settings.ratio, self._settings.numbers, crowd.habits.patience,
+            _HATE, catalog.tag, crowd.key, session.numbers, *out, *crowd.ledger(), item, watch, feedback,
+            catalog.vector, catalog.duration_s, weights, ends,
         )  # fmt: skip
         return n_left
 

@@ -197,13 +197,17 @@ def respond_rows(
             feedback[i, j, 0] = click
             feedback[i, j, 1] = long
             watched = 0 if not click else 1 if not long else 2 if not complete else 3
+            any_given = False
             for f in range(5):
                 logit = (numbers[_INTERCEPT + 4 * f + watched] + numbers[_MATCH + f] * match + trait[i, 1 + f]
                          + items[x, d + _EXPLICIT + f])  # fmt: skip
-                for g in range(f):
-                    if feedback[i, j, 2 + g]:
-                        logit += numbers[_FOLLOW_ON + 5 * f + g]
-                feedback[i, j, 2 + f] = _happens(uniform_at(at, _DRAW[f], j), logit)
+                if any_given:
+                    for g in range(f):
+                        if feedback[i, j, 2 + g]:
+                            logit += numbers[_FOLLOW_ON + 5 * f + g]
+                given = _happens(uniform_at(at, _DRAW[f], j), logit)
+                feedback[i, j, 2 + f] = given
+                any_given |= given
 
 
 @njit(cache=True)

@@ -7,8 +7,6 @@ ways to the same bits.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
@@ -21,7 +19,12 @@ _BLOCK = 128
 
 @njit(cache=True)
 def step(
-    state: Any,
+    taste: np.ndarray,
+    trait: np.ndarray,
+    recent_tag: np.ndarray,
+    recent_item: np.ndarray,
+    exposures: np.ndarray,
+    shown: np.ndarray,
     items: np.ndarray,
     ratio: np.ndarray,
     watching: np.ndarray,
@@ -30,8 +33,20 @@ def step(
     tag: np.ndarray,
     key: np.ndarray,
     numbers: np.ndarray,
-    out: Any,
-    ledger: Any,
+    total: np.ndarray,
+    reward: np.ndarray,
+    end: np.ndarray,
+    at: np.ndarray,
+    visit: np.ndarray,
+    clock_h: np.ndarray,
+    seconds_watched: np.ndarray,
+    session: np.ndarray,
+    ring_item: np.ndarray,
+    ring_watch: np.ndarray,
+    ring_log: np.ndarray,
+    ring_feedback: np.ndarray,
+    digest: np.ndarray,
+    count: np.ndarray,
     item: np.ndarray,
     watch: np.ndarray,
     feedback: np.ndarray,
@@ -40,17 +55,18 @@ def step(
     weights: np.ndarray,
     ends: np.ndarray,
 ) -> int:
-    """Fill watch, feedback and out, and move all state forward in place; returns how many users left."""
-    _, taste, trait, recent_tag, recent_item, exposures, shown = state
+    """Fill watch, feedback, total, reward and end, and move all state forward in place; returns how many users left."""
     for start in range(0, item.shape[0], _BLOCK):
         stop = min(start + _BLOCK, item.shape[0])
         respond_rows(start, stop, watch, feedback, taste, trait, recent_tag, recent_item, exposures, item, items,
-                     ratio, watching, key, ledger.step)  # fmt: skip
-        leaves_rows(start, stop, out.end[:, 0], ledger.session, patience, item, watch, feedback, hate, tag, duration,
-                    key, ledger.step, numbers)  # fmt: skip
+                     ratio, watching, key, at)  # fmt: skip
+        leaves_rows(start, stop, end, session, patience, item, watch, feedback, hate, tag, duration,
+                    key, at, numbers)  # fmt: skip
         change_rows(start, stop, taste, recent_tag, recent_item, exposures, shown, item, watch, items, watching)
-        account_rows(start, stop, out, ledger, item, watch, feedback, vector, duration, weights, ends)
+        account_rows(start, stop, total, reward, end, at, visit, clock_h, seconds_watched, session, ring_item,
+                     ring_watch, ring_log, ring_feedback, digest, count, item, watch, feedback, vector, duration,
+                     weights, ends)  # fmt: skip
     n_left = 0
     for i in range(item.shape[0]):
-        n_left += out.end[i, 0]
+        n_left += end[i, 0]
     return n_left
