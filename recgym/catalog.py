@@ -25,7 +25,7 @@ class Catalog:
         duration_s: (N,) float32, seconds, finite and above 0.
         tags: (N, t) int16, tag numbers from 0, padded with -1; column 0 is the main tag (-1 = none).
         outside_id: (N,) int64, the ids of the data set the items come from.
-        appeal_vector: (N, d) float32, the content as the users perceive it. Hidden from agents.
+        appeal_vector: (N, c) float32, the content as the users perceive it. Hidden from agents.
         appeal: (N, 6) float32, see `APPEAL`; latent standard-normal-like scores. Hidden from agents.
         available_h: (N, 2) float32, hours since the world began at which an item appears and disappears.
 
@@ -49,7 +49,7 @@ class Catalog:
             object.__setattr__(self, "available_h", window)
         expected = {
             "vector": (n, d), "duration_s": (n,), "tags": (n, self.tags.shape[-1]), "outside_id": (n,),
-            "appeal_vector": (n, d), "appeal": (n, len(APPEAL)), "available_h": (n, 2),
+            "appeal_vector": (n, self.appeal_vector.shape[-1]), "appeal": (n, len(APPEAL)), "available_h": (n, 2),
         }  # fmt: skip
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -74,7 +74,7 @@ class Catalog:
     @cached_property
     def log_duration(self) -> np.ndarray:
         """(N,) float32: log(1 + duration_s) / 5, as observations show it."""
-        return np.log1p(self.duration_s) * np.float32(0.2)
+        return np.asarray(np.log1p(self.duration_s) * np.float32(0.2), np.float32)
 
     @cached_property
     def vector_columns(self) -> np.ndarray:

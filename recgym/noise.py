@@ -101,7 +101,7 @@ class Noise:
     step: np.ndarray
 
     @classmethod
-    def of(cls, seed: np.ndarray, episode: np.ndarray, step: np.ndarray | int = 0) -> Noise:
+    def of(cls, seed: np.ndarray, episode: np.ndarray | int, step: np.ndarray | int = 0) -> Noise:
         """The luck of users with seeds (n,) int64 in their `episode` (n,) int64 at `step` ((n,) or one number)."""
         seed = np.asarray(seed, np.int64)
         key = _keys(seed, np.broadcast_to(np.asarray(episode, np.int64), seed.shape))

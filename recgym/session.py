@@ -137,7 +137,7 @@ class Patience:
     satisfaction: float = 3.0
     """How strongly watching long keeps a user."""
 
-    boredom: float = 2.0
+    boredom: float = 1.2
     """How strongly repeated tags drive a user away."""
 
     annoyance: float = 1.5

@@ -194,7 +194,8 @@ class Simulator:
         out.end[:, 0] = self.session.leaves(
             crowd.session, crowd.habits, item, response, self.users.feedback, self.catalog, noise
         )
-        account_rows(0, len(crowd), *out, *crowd.ledger(), item, response.watch_time_s, response.feedback,
+        book: Any = account_rows
+        book(0, len(crowd), *out, *crowd.ledger(), item, response.watch_time_s, response.feedback,
                      self.catalog.vector, self.catalog.duration_s, self._weights, self._ends)  # fmt: skip
         return response
 
@@ -329,7 +330,7 @@ class Simulator:
         return profile
 
 
-def take(record: Any, rows: np.ndarray) -> Any:
+def take(record: Any, rows: np.ndarray | slice) -> Any:
     """Some rows of a NamedTuple of arrays."""
     return type(record)(*(column[rows] for column in record))
 

@@ -51,7 +51,7 @@ class Kind(NamedTuple):
 class TwoItemUsers:
     """Two kinds of people. The solid video is liked with chance 0.3, the catchy one hated with chance 0.2."""
 
-    feedback = FEEDBACK
+    feedback: tuple[str, ...] = FEEDBACK
     n_users = 1_000
 
     def start(self, user: np.ndarray, noise: Noise) -> Kind:

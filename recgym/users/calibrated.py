@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -200,7 +200,7 @@ class CalibratedUsers:
         parameters: the numbers of the model.
     """
 
-    feedback = FEEDBACK
+    feedback: tuple[str, ...] = FEEDBACK
     profile_is_static = True
     """`observe` gives a person the same profile at every step, so the simulator asks once an episode."""
     state_is_fresh = True
@@ -223,9 +223,9 @@ class CalibratedUsers:
     def items(self, catalog: Catalog) -> np.ndarray:
         """(N, width) float32: one packed row per item, 64-byte aligned (see `calibrated_kernels`)."""
         if self._packed_for is not catalog:
-            if catalog.vector.shape[1] != self.population.taste.shape[1]:
+            if catalog.appeal_vector.shape[1] != self.population.taste.shape[1]:
                 raise WrongShape(
-                    f"the catalogue has {catalog.vector.shape[1]} coordinates an item, "
+                    f"the catalogue's appeal_vector has {catalog.appeal_vector.shape[1]} coordinates an item, "
                     f"the users {self.population.taste.shape[1]}; they must be equal."
                 )
             self._items = kernels.pack_items(catalog, self.parameters)
@@ -308,7 +308,8 @@ class CalibratedUsers:
         The same loops in the same order as one by one, hence the same bits; `crowd` is changed in place. Returns how
         many users left.
         """
-        n_left: int = calibrated_step.step(
+        step: Any = calibrated_step.step
+        n_left: int = step(
             *crowd.state[1:], self.items(catalog), self._settings.ratio, self._settings.numbers, crowd.habits.patience,
             _HATE, catalog.tag, crowd.key, session.numbers, *out, *crowd.ledger(), item, watch, feedback,
             catalog.vector, catalog.duration_s, weights, ends,

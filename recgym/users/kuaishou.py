@@ -89,7 +89,7 @@ def standard_ratio_quantile(duration_s: float) -> PchipInterpolator:
     return PchipInterpolator(x, np.log([r for r, _ in points]), extrapolate=True)
 
 
-BRIDGE: Final = ((0.93, 1.37, 1.84), (0.04006, 0.37668, 1.10927))
+BRIDGE: Final = ((0.93, 1.37, 1.84), (0.02594, 0.361, 1.09304))
 """Scores of the default world (first row) and the standard log's scores that they stand for (second row)."""
 
 
@@ -100,7 +100,7 @@ def bridge(score: np.ndarray, anchors: tuple[tuple[float, ...], tuple[float, ...
     return np.asarray(inside + np.minimum(score - ours[0], 0) + np.maximum(score - ours[-1], 0))
 
 
-EXPLICIT_SHIFT: Final = (-3.046, -4.184, -3.104, -2.184, -2.399)
+EXPLICIT_SHIFT: Final = (-3.0676, -4.2716, -3.0362, -2.156, -2.4153)
 """Log-odds added to `_GIVEN_WATCHED` so that a random policy shows `RANDOM_RATE` (`recgym run calibrate_default`)."""
 
 
@@ -123,7 +123,7 @@ def default_parameters(
         bucket_end_s=BUCKET_END_S,
         score=SCORE,
         ratio=np.maximum.accumulate(np.minimum(ratio, 30.0), axis=1).astype(np.float32),
-        watch=np.array([0.0, 0.45, 0.33, 0.38, 0.74, 0.8, 0.15, 0.02], np.float32),
+        watch=np.array([0.0, 0.45, 0.33, 0.38, 0.74, 0.5, 0.15, 0.02], np.float32),
         intercept=(logit(_GIVEN_WATCHED) + np.array(explicit_shift)[:, None]).astype(np.float32),
         match_slope=np.array([0.7, 1.0, 0.9, 0.3, -0.3], np.float32),
         user_scale=np.array([1.9, 2.0, 1.4, 1.6, 2.1], np.float32),

@@ -20,6 +20,9 @@ _TOP_TAGS = np.array([1446, 732, 675, 606, 489]) / 7583
 _NO_TAG, _TWO_TAGS, _THREE_TAGS = 0.013, 0.235, 0.004
 _TAG_SHARE_OF_VECTOR = 0.5
 _KNOWN_SHARE_OF_VECTOR = 0.8
+_SIDE = 0.35
+"""Spread of the two last coordinates of `Catalog.vector` (duration, appeal), beside a content of length 1."""
+
 _PROFILE = ("full_active", "high_active", "middle_active", "low_active", "is_author", "is_streamer",
             "log_follows", "log_fans", "log_friends", "register_days")  # fmt: skip
 _ACTIVITY_SHARE = np.array([0.659, 0.226, 0.078, 0.037])
@@ -32,8 +35,10 @@ _COUNTS = {"log_follows": (50, 155, 430), "log_fans": (10, 48, 221), "log_friend
 def synthetic_catalog(n_items: int = 7_583, dimension: int = 16, seed: int = 0) -> Catalog:
     """N videos with the duration law, tag shares and tags per item of KuaiRand-Pure.
 
-    Half of a content vector's squared length is the main tag's own direction, half the video's own; the platform knows
-    it with 20 % of noise. Appeals are standard normal over the catalogue (exactly: mean 0, variance 1).
+    Half of a content vector's squared length is the main tag's own direction, half the video's own. The platform's
+    `vector` has two coordinates more: the content with 20 % of noise, then the standardised log duration, then what
+    its statistics tell of the appeal (half signal, half noise). Appeals are standard normal over the catalogue
+    (exactly: mean 0, variance 1).
 
     Raises:
         WrongSetting: n_items below 1, or a dimension that is no multiple of 4.
@@ -43,17 +48,20 @@ def synthetic_catalog(n_items: int = 7_583, dimension: int = 16, seed: int = 0) 
     rng = np.random.default_rng([seed, 1])
     tags = _tags(rng, n_items)
     appeal_vector = _mixed(_directions(rng, N_TAGS + 1, dimension)[tags[:, 0]], _TAG_SHARE_OF_VECTOR, rng)
-    vector = _mixed(appeal_vector, _KNOWN_SHARE_OF_VECTOR, rng)
+    known = np.empty((n_items, dimension + 2), np.float32)
+    known[:, :dimension] = _mixed(appeal_vector, _KNOWN_SHARE_OF_VECTOR, rng)
     quantile = (rng.permutation(n_items) + 0.5) / n_items
     duration = np.exp(np.interp(quantile, _DURATION_QUANTILE, np.log(_DURATION_S)))
-    appeal = rng.standard_normal((n_items, len(APPEAL)), np.float32)
+    appeal = _standardised(rng.standard_normal((n_items, len(APPEAL)), np.float32))
+    known[:, dimension] = _SIDE * _standardised(np.log(duration)[:, None])[:, 0]
+    known[:, dimension + 1] = _SIDE * np.sqrt(0.5) * (appeal[:, 0] + rng.standard_normal(n_items, np.float32))
     return Catalog(
-        vector=vector,
+        vector=known,
         duration_s=duration.astype(np.float32),
         tags=tags,
         outside_id=np.arange(n_items, dtype=np.int64),
         appeal_vector=appeal_vector,
-        appeal=_standardised(appeal),
+        appeal=appeal,
     )
 
 
