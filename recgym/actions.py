@@ -28,7 +28,8 @@ class Action(Protocol):
 class ItemAction:
     """The action is the item: its number in the catalogue, or its position among the candidates where there are some.
 
-    Space: Discrete(m) for one item, MultiDiscrete of k times m for slates (whose positions must differ).
+    Space: Discrete(m) for one item, MultiDiscrete of k times m for slates. No slate shows an item twice: a number that
+    stands further left already becomes the next free one, so that every action of the space can be carried out.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -46,14 +47,16 @@ class ItemAction:
                 f"whole numbers from 0 to {room - 1} are needed."
             )
         action = action.reshape(n, k)
-        if not self.simulator.candidates.size:
-            return np.asarray(action, np.int32)
         outside = ((action < 0) | (action >= room)).any(axis=1)
         if outside.any():
             row = int(outside.argmax())
             raise WrongAction(
-                f"row {row}: action {action[row].tolist()}; positions among candidates are 0..{room - 1}."
+                f"row {row}: action {action[row].tolist()}; whole numbers from 0 to {room - 1} are needed."
             )
+        if k > 1:
+            action = _distinct(action, room)
+        if not self.simulator.candidates.size:
+            return np.array(action, np.int32)
         return np.take_along_axis(crowd.candidate, action.astype(np.int64), axis=1)
 
 
@@ -132,11 +135,26 @@ def _checked_box(name: str, action: np.ndarray, shape: tuple[int, int]) -> np.nd
     action = np.asarray(action)
     if action.shape != shape or action.dtype.kind not in "fiu":
         raise WrongShape(f"{name} actions have shape {action.shape}, type {action.dtype}; {shape} numbers are needed.")
-    if not np.isfinite(action).all():
-        row = int((~np.isfinite(action)).any(axis=1).argmax())
-        raise WrongAction(f"row {row}: {name} action {action[row].tolist()} holds NaN or infinity.")
+    fine = np.abs(action) <= _LARGEST  # False for NaN
+    if not fine.all():
+        row = int((~fine).any(axis=1).argmax())
+        raise WrongAction(
+            f"row {row}: {name} action {action[row].tolist()}; finite numbers up to {_LARGEST:g} are needed."
+        )
     return np.asarray(action, np.float32)
 
+
+def _distinct(action: np.ndarray, room: int) -> np.ndarray:
+    """(n, k) with every repeated number replaced by the next free one, counting on from 0 after the last."""
+    out = np.array(action, np.int64)
+    for position in range(1, out.shape[1]):
+        while (again := (out[:, :position] == out[:, position : position + 1]).any(axis=1)).any():
+            out[again, position] = (out[again, position] + 1) % room
+    return out
+
+
+_LARGEST = 1e6
+"""Queries and weights beyond this are refused: their products would leave the range of float32."""
 
 _ACTIONS: Final[dict[str, Callable[[Simulator], Action]]] = {
     "item": ItemAction,

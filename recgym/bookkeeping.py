@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from recgym.compiled import compiled
 from recgym.noise import ODD as _ODD
 from recgym.noise import draw_name, scramble, step_key, uniform_at
 from recgym.objective import total_rows
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
     end: np.ndarray
 
 
-@njit(cache=True)
+@compiled
 def begin_rows(
     rows: np.ndarray,
     seed: np.ndarray,
@@ -81,7 +81,7 @@ def begin_rows(
         digest[i, :] = 0.0
 
 
-@njit(cache=True)
+@compiled
 def account_rows(
     start: int,
     stop: int,
@@ -115,7 +115,7 @@ def account_rows(
     for i in range(start, stop):
         seconds = np.float32(total[i, 0])
         seconds_watched[i] += seconds
-        clock_h[i] += (seconds + pause) * np.float32(1.0 / 3600.0)
+        clock_h[i] += (seconds + pause) / 3600.0
         step[i] += 1
         if end[i, 0]:
             visit[i] += 1

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
 from recgym.catalog import Catalog
+from recgym.compiled import compiled
 from recgym.errors import WrongSetting
 from recgym.noise import Noise, draw_name, step_key, uniform_at
 from recgym.ranking import top_k_of_query
@@ -31,7 +31,7 @@ class Candidates(Protocol):
         Args:
             catalog: the items.
             liked: (n, d) float32, the running mean of the vectors of what each user watched.
-            clock_h: (n,) float32, hours since the world began.
+            clock_h: (n,) float64, hours since the world began.
             noise: chance.
         """
         ...
@@ -69,7 +69,8 @@ class SampledCandidates:
         if self.size > len(catalog):
             raise WrongSetting(f"{self.size} candidates cannot be drawn from a catalogue of {len(catalog)} items.")
         out = np.empty((len(liked), self.size), np.int32)
-        short = _sample(out, 0, clock_h, catalog.available_h, noise.key, noise.step)
+        none = np.zeros(len(liked), np.int64)
+        short = _sample(out, none, clock_h, catalog.available_h, noise.key, noise.step)
         if short >= 0:
             raise WrongSetting(
                 f"fewer than {self.size} items are on air at hour {clock_h[short]:.1f}; ask for fewer candidates."
@@ -93,50 +94,69 @@ class RetrievedCandidates:
             raise WrongSetting(f"RetrievedCandidates.explored is {self.explored}; it must lie in [0, 1].")
 
     def choose(self, catalog: Catalog, liked: np.ndarray, clock_h: np.ndarray, noise: Noise) -> np.ndarray:
-        """See `Candidates.choose`. Availability windows hold for the sampled part only."""
+        """See `Candidates.choose`. Availability windows hold for the sampled part only.
+
+        Users who have watched nothing yet get sampled items alone.
+        """
         if self.size > len(catalog):
             raise WrongSetting(f"{self.size} candidates cannot be drawn from a catalogue of {len(catalog)} items.")
         near = round(self.size * (1 - self.explored))
         out = np.empty((len(liked), self.size), np.int32)
+        known = (liked != 0).any(axis=1)
         if near:
             out[:, :near] = top_k_of_query(liked, catalog.vector_columns, near)
-        short = _sample(out, near, clock_h, catalog.available_h, noise.key, noise.step)
+        kept = np.where(known, near, 0)
+        short = _sample(out, kept, clock_h, catalog.available_h, noise.key, noise.step)
         if short >= 0:
             raise WrongSetting(f"too few items are on air at hour {clock_h[short]:.1f} for {self.size} candidates.")
         return out
 
 
-@njit(cache=True)
+@compiled
 def _sample(
-    out: np.ndarray, start: int, clock_h: np.ndarray, available_h: np.ndarray, key: np.ndarray, step: np.ndarray
+    out: np.ndarray,
+    start: np.ndarray,
+    clock_h: np.ndarray,
+    available_h: np.ndarray,
+    key: np.ndarray,
+    step: np.ndarray,
 ) -> int:
-    """Fill out[:, start:] with distinct items on air, by rejection, after 64 tries by a scan; -1 or a short row."""
+    """Fill out[i, start[i]:] with distinct items on air, drawn uniformly; returns -1, or a row with too few on air.
+
+    By rejection; where 64 tries in a row fail, few items are left, and one of those is drawn by its rank.
+    """
     n, m = out.shape
     size = available_h.shape[0]
     for i in range(n):
         at = step_key(key[i], step[i])
         draw = 0
-        for j in range(start, m):
-            found = False
+        for j in range(start[i], m):
+            found = -1
             for _ in range(_TRIES):
                 x = min(int(uniform_at(at, _SAMPLE, draw) * size), size - 1)
                 draw += 1
                 if _allowed(out, i, j, x, clock_h[i], available_h):
-                    found = True
+                    found = x
                     break
-            for turn in range(0 if found else size):
-                y = (x + turn) % size
-                if _allowed(out, i, j, y, clock_h[i], available_h):
-                    x = y
-                    found = True
-                    break
-            if not found:
-                return i
-            out[i, j] = x
+            if found < 0:
+                left = 0
+                for x in range(size):
+                    left += _allowed(out, i, j, x, clock_h[i], available_h)
+                if left == 0:
+                    return i
+                rank = min(int(uniform_at(at, _SAMPLE, draw) * left), left - 1)
+                draw += 1
+                for x in range(size):
+                    if _allowed(out, i, j, x, clock_h[i], available_h):
+                        if rank == 0:
+                            found = x
+                            break
+                        rank -= 1
+            out[i, j] = found
     return -1
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _allowed(out: np.ndarray, i: int, j: int, x: int, hour: float, available_h: np.ndarray) -> bool:
     if hour < available_h[x, 0] or hour >= available_h[x, 1]:
         return False

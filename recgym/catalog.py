@@ -56,6 +56,10 @@ class Catalog:
                 raise WrongShape(f"Catalog.{name} has shape {getattr(self, name).shape}; {shape} was expected.")
         if n < 1:
             raise WrongShape("a Catalog needs at least one item.")
+        for name in ("vector", "appeal_vector", "appeal"):
+            fine = np.isfinite(getattr(self, name)).all(axis=1)
+            if not fine.all():
+                raise BadData(f"item {int(fine.argmin())}: Catalog.{name} holds NaN or infinity; numbers are needed.")
         bad = np.flatnonzero(~(np.isfinite(self.duration_s) & (self.duration_s > 0)))
         if len(bad):
             raise BadData(

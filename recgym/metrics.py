@@ -7,8 +7,8 @@ each is, 0 .. n_users - 1. A user's number depends on that user's rows alone, bi
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from recgym.compiled import compiled
 from recgym.errors import WrongSetting, WrongShape
 
 WINDOW = 20
@@ -55,7 +55,7 @@ def intra_list_diversity(item: np.ndarray, owner: np.ndarray, n_users: int, vect
     return ratio(total, pairs)
 
 
-@njit(cache=True)
+@compiled
 def _add_pairs(
     total: np.ndarray, pairs: np.ndarray, item: np.ndarray, owner: np.ndarray, unit: np.ndarray
 ) -> None:  # pragma: no cover - compiled

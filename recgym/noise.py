@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numba import njit
+
+from recgym.compiled import compiled
 
 ODD = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -24,7 +25,7 @@ _S30, _S27, _S31, _S12 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 _UNIT = 2.0**-52
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def scramble(x: np.uint64) -> np.uint64:
     """One 64-bit number from another, every input bit moving about half of the output bits."""
     x = (x ^ (x >> _S30)) * _MIX_1
@@ -32,20 +33,20 @@ def scramble(x: np.uint64) -> np.uint64:
     return x ^ (x >> _S31)
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def step_key(key: np.uint64, step: int) -> np.uint64:
     """The key of one user's step; all draws of the step start from it."""
     return scramble(key + ODD * np.uint64(step + 1))
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def uniform_at(at: np.uint64, name: np.uint64, column: int) -> float:
     """The draw `name`, column `column`, of the step whose key is `at`: in (0, 1), 52 random bits, never 0 or 1."""
     bits = scramble(at + name + ODD * np.uint64(column))
     return (np.float64(bits >> _S12) + 0.5) * _UNIT
 
 
-@njit(cache=True)
+@compiled
 def normal_quantile(p: float) -> float:
     """The standard normal quantile of p in (0, 1)."""
     if p < 0.02425 or p > 0.97575:
@@ -64,7 +65,7 @@ def normal_quantile(p: float) -> float:
     return top * q / low
 
 
-@njit(cache=True)
+@compiled
 def _keys(seed: np.ndarray, episode: np.ndarray) -> np.ndarray:
     out = np.empty(len(seed), np.uint64)
     for i in range(len(seed)):
@@ -72,7 +73,7 @@ def _keys(seed: np.ndarray, episode: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True)
+@compiled
 def _uniforms(key: np.ndarray, step: np.ndarray, name: np.uint64, width: int, normal: bool) -> np.ndarray:
     out = np.empty((len(key), width))
     for i in range(len(key)):

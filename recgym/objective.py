@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 
+from recgym.compiled import compiled
 from recgym.errors import WrongSetting, unknown_name
 
 QUICK_SKIP_S = 3.0
@@ -23,7 +23,8 @@ class Objective:
     """What counts as good, what counts as a cost, and how much of a cost is allowed.
 
     Costs are sums over the slate. Besides every feedback name, two derived signals can be used in `reward` and
-    `costs`: `skip` (played under 3 s) and `early_exit` (the user left within the first 10 exposures of a visit).
+    `costs`: `skip` (played under 3 s) and `early_exit` (the user left before the 10th
+    exposure of a visit).
     """
 
     reward: Mapping[str, float] = field(default_factory=lambda: {"watch_time_s": 1.0})
@@ -65,7 +66,7 @@ def signal_names(feedback: tuple[str, ...]) -> tuple[str, ...]:
     return ("watch_time_s", *feedback, "skip", "early_exit")
 
 
-@njit(cache=True)
+@compiled
 def total_rows(
     start: int,
     stop: int,

@@ -6,15 +6,16 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from recgym.catalog import Catalog
+from recgym.compiled import compiled
 
 HISTORY = 20
 """How many past items an observation remembers."""
 
 CONTEXT = ("visit_progress", "visit", "hour_sin", "hour_cos", "days_away", "seconds_watched")
-"""Columns of `Observation.context`; each is scaled to about [-1, 3], see `Recorder.context`."""
+"""Columns of `Observation.context`: exposures of this visit / 50, finished visits / 10, the hour of day on a circle,
+log(1 + days before this visit) / 4, log(1 + seconds watched in this episode) / 8."""
 
 _N_CONTEXT = len(CONTEXT)
 _FORGET = np.float32(1.0 - 1.0 / HISTORY)
@@ -59,7 +60,7 @@ def flat_names(n_profile: int, dimension: int, feedback: tuple[str, ...]) -> lis
     ]  # fmt: skip
 
 
-@njit(cache=True)
+@compiled
 def push_rows(
     start: int,
     stop: int,
@@ -98,7 +99,7 @@ def push_rows(
                 digest[i, 2 * d + c] = _FORGET * digest[i, 2 * d + c] + (new if yes else np.float32(0.0))
 
 
-@njit(cache=True)
+@compiled
 def context_rows(
     start: int,
     stop: int,
@@ -112,7 +113,7 @@ def context_rows(
 ) -> None:
     """Write the six columns of `CONTEXT` of some users to out[:, at:]."""
     for i in range(start, stop):
-        hour = clock_h[i] * np.float32(2.0 * np.pi / 24.0)
+        hour = np.float32((clock_h[i] % 24.0) * (2.0 * np.pi / 24.0))
         out[i, at] = exposures[i, 0] * np.float32(0.02)
         out[i, at + 1] = visit[i] * 0.1
         out[i, at + 2] = math.sin(hour)
@@ -121,7 +122,7 @@ def context_rows(
         out[i, at + 5] = math.log1p(seconds_watched[i]) * np.float32(0.125)
 
 
-@njit(cache=True)
+@compiled
 def _encode(
     out: np.ndarray,
     profile: np.ndarray,
@@ -172,7 +173,7 @@ def _encode(
             out[i, at + c] = ring_log[i, HISTORY + slot - c]
 
 
-@njit(cache=True)
+@compiled
 def _append_candidates(
     out: np.ndarray, start: int, candidate: np.ndarray, vector: np.ndarray, log_duration: np.ndarray
 ) -> None:
@@ -187,7 +188,7 @@ def _append_candidates(
             out[i, at + d] = log_duration[x]
 
 
-@njit(cache=True)
+@compiled
 def _unroll(
     item: np.ndarray,
     watch: np.ndarray,
@@ -209,7 +210,7 @@ def _unroll(
 class Clock(NamedTuple):
     """Where n users stand in time; the raw numbers behind `Observation.context`.
 
-    exposures: (n, S) float32, column 0 counts the exposures of this visit. visit: (n,) int64. clock_h: (n,) float32,
+    exposures: (n, S) float32, column 0 counts the exposures of this visit. visit: (n,) int64. clock_h: (n,) float64,
     hours since the world began. days_away: (n,) float32, before this visit. seconds_watched: (n,) float32, in this
     episode.
     """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from recgym.compiled import compiled
 
 _BLOCK = 1024
 
 
-@njit(cache=True)
+@compiled
 def _insert(best: np.ndarray, where: np.ndarray, k: int, score: float, x: int) -> None:
     """Put item x into the sorted list `best` (falling) if it belongs there; an equal score stays behind."""
     if not score > best[k - 1]:
@@ -22,7 +23,7 @@ def _insert(best: np.ndarray, where: np.ndarray, k: int, score: float, x: int) -
     where[j] = x
 
 
-@njit(cache=True)
+@compiled
 def _top_k_query(query: np.ndarray, columns: np.ndarray, k: int, out: np.ndarray) -> None:
     n, d = query.shape
     size = columns.shape[1]
@@ -46,7 +47,7 @@ def _top_k_query(query: np.ndarray, columns: np.ndarray, k: int, out: np.ndarray
                     _insert(best, where, k, block[j], start + j)
 
 
-@njit(cache=True)
+@compiled
 def _top_k_scores(score: np.ndarray, k: int, out: np.ndarray) -> None:
     best = np.empty(k, score.dtype)
     for i in range(score.shape[0]):

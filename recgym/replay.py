@@ -21,6 +21,9 @@ rows: (n,) row numbers of the log; item: (n, 1) int32.
 """
 
 
+_FIRST_SEED = 1 << 40
+
+
 class Schedule(NamedTuple):
     """In what order the rows of a log are shown.
 
@@ -86,7 +89,8 @@ def replay(
 ) -> Replay:  # fmt: skip
     """Show `users` the items that `log` says they saw, and let them answer and change.
 
-    A person's luck is that of the seed `user row` in the given episode: it does not depend on who else is in the log.
+    A person's luck depends on the user row and the episode, not on who else is in the log. Its seeds are far from
+    those of rollouts, so that a log which a simulator wrote is not replayed with the luck that it was made with.
 
     Args:
         users: the people; the log's `user` is a row of theirs.
@@ -103,8 +107,8 @@ def replay(
     item = log.array("item").astype(np.int32)
     _check_known(log.array("user"), users.n_users, "user")
     _check_known(item, len(catalog), "item")
-    luck = Noise.of(plan.user, episode)
-    state = users.start(plan.user, Noise.of(plan.user, episode, -1))
+    luck = Noise.of(plan.user + _FIRST_SEED, episode)
+    state = users.start(plan.user, Noise.of(plan.user + _FIRST_SEED, episode, -1))
     watch = np.zeros(len(log), np.float32)
     feedback = np.zeros((len(log), len(users.feedback)), np.bool_)
     probed = np.zeros(0)

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
 from recgym.catalog import Catalog
+from recgym.compiled import compiled
 from recgym.errors import WrongSetting
 from recgym.feedback import LONG_VIEW_S, Response
 from recgym.noise import Noise, draw_name, step_key, uniform_at
@@ -69,14 +69,15 @@ class Returns:
     def __post_init__(self) -> None:
         if not 0 < self.daily_probability < 1:
             raise WrongSetting(f"Returns.daily_probability is {self.daily_probability}; it must lie between 0 and 1.")
+        if not math.isfinite(self.satisfaction):
+            raise WrongSetting(f"Returns.satisfaction is {self.satisfaction}; a finite number is needed.")
 
     def gap_days(self, satisfaction: np.ndarray, return_rate: np.ndarray, noise: Noise) -> np.ndarray:
-        """(n,) float32, whole days, at least 1; geometric by the quantile of one uniform draw."""
-        odds = self.daily_probability / (1 - self.daily_probability) * return_rate.astype(np.float64)
-        odds = odds * np.exp(self.satisfaction * (satisfaction.astype(np.float64) - 0.4))
-        failing = np.log(1 / (1 + odds))
-        gap = 1 + np.floor(np.log(noise.uniform("return")[:, 0]) / failing)
-        return np.asarray(np.minimum(gap, 365), np.float32)
+        """(n,) float32, whole days from 1 to 365; geometric by the quantile of one uniform draw."""
+        exponent = np.clip(self.satisfaction * (satisfaction.astype(np.float64) - 0.4), -30, 30)
+        odds = self.daily_probability / (1 - self.daily_probability) * return_rate * np.exp(exponent)
+        gap = 1 + np.floor(np.log(noise.uniform("return")[:, 0]) / -np.log1p(odds))
+        return np.asarray(np.clip(gap, 1, 365), np.float32)
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class Patience:
         return self.returns.gap_days(state[:, 1], habits.return_rate, noise)
 
 
-@njit(cache=True)
+@compiled
 def leaves_rows(
     start: int,
     stop: int,

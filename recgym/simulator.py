@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from recgym.bookkeeping import Outcome, account_rows, begin_rows
 from recgym.candidates import Candidates, WholeCatalog
 from recgym.catalog import Catalog
+from recgym.compiled import compiled
 from recgym.errors import BrokenUserModel, WrongAction, WrongSetting, WrongShape
 from recgym.feedback import Response
 from recgym.noise import Noise
@@ -23,7 +23,10 @@ from recgym.user_model import Habits, HabitualUserModel, RestingUserModel, UserM
 from recgym.users.calibrated import CalibratedUsers
 
 PROFILE_BOUND = 1e6
-"""Largest number a profile may hold."""
+"""Largest number a profile or a watch time may hold."""
+
+_TAKEN = {"watch_time_s", "skip", "early_exit", "item", "left", "return_gap_days", "user", "episode", "complete",
+          "slate_watch_time_s", "slate_feedback", "reward", "depth"}  # fmt: skip
 
 
 class Turn(NamedTuple):
@@ -66,7 +69,7 @@ class Crowd:
         self.habits = Habits(np.empty(0, np.float32), np.empty(0, np.float32))
         self.profile = np.empty((n, 0), np.float32)
         self.visit = np.zeros(n, np.int64)
-        self.clock_h = np.zeros(n, np.float32)
+        self.clock_h = np.zeros(n, np.float64)
         self.days_away = np.zeros(n, np.float32)
         self.seconds_watched = np.zeros(n, np.float32)
         self.recorder = recorder
@@ -129,6 +132,7 @@ class Simulator:
             raise WrongSetting(f"slate_size is {self.slate_size}; it must lie between 1 and the {room} candidates.")
         if self.visits < 1 or self.max_steps < 1:
             raise WrongSetting(f"visits={self.visits}, max_steps={self.max_steps}: both must be at least 1.")
+        _check_names(type(self.users).__name__, self.users.feedback)
         self.objective.check(self.users.feedback)
 
     @property
@@ -145,6 +149,7 @@ class Simulator:
             user: (n,) persons of the user model; None draws each from its seed and episode.
         """
         seed = np.array(seed, np.int64)
+        user = None if user is None else self._checked_persons(user, len(seed))
         episode = np.array(np.broadcast_to(np.asarray(episode, np.int64), seed.shape))
         crowd = Crowd(seed, episode, Recorder(len(seed), self.catalog, len(self.users.feedback)))
         self._begin(crowd, np.arange(len(seed)), user, whole=True)
@@ -152,6 +157,7 @@ class Simulator:
 
     def restart(self, crowd: Crowd, rows: np.ndarray, user: np.ndarray | None = None) -> None:
         """Begin the next episode of the same seeds for some rows ((r,) row numbers)."""
+        user = None if user is None else self._checked_persons(user, len(rows))
         crowd.episode[rows] += 1
         self._begin(crowd, rows, user, whole=False)
 
@@ -178,7 +184,7 @@ class Simulator:
         gap = np.zeros(n, np.float32)
         if n_left:
             self._end_visits(crowd, out, gap)
-        if not getattr(self.users, "profile_is_static", False):
+        if not self._static_profile:
             crowd.profile = self._checked_profile(crowd.state, n)
         if self.candidates.size:
             crowd.candidate = self._candidates(crowd)
@@ -190,7 +196,9 @@ class Simulator:
         noise = crowd.noise()
         response = self.users.respond(crowd.state, item, self.catalog, noise)
         self._check_response(response, item.shape)
-        crowd.state = self.users.change(crowd.state, item, response, self.catalog, noise)
+        crowd.state = self._checked_state(
+            self.users.change(crowd.state, item, response, self.catalog, noise), len(crowd)
+        )
         out.end[:, 0] = self.session.leaves(
             crowd.session, crowd.habits, item, response, self.users.feedback, self.catalog, noise
         )
@@ -230,26 +238,38 @@ class Simulator:
         return self.users if isinstance(self.users, RestingUserModel) else None
 
     @cached_property
+    def _static_profile(self) -> bool:
+        """Whether the very class of the users promises it; a subclass may override `observe`."""
+        return bool(vars(type(self.users)).get("profile_is_static", False))
+
+    @cached_property
+    def _fresh_state(self) -> bool:
+        """Whether the very class of the users promises it; a subclass may override `start`."""
+        return bool(vars(type(self.users)).get("state_is_fresh", False))
+
+    @cached_property
     def _ends(self) -> np.ndarray:
         return np.array([self.visits, self.max_steps], np.int64)
 
     def _begin(self, crowd: Crowd, rows: np.ndarray, user: np.ndarray | None, whole: bool) -> None:
         if user is not None:
-            crowd.user[rows] = self._checked_persons(user, len(rows))
+            crowd.user[rows] = user
         memory = crowd.recorder
         begin_rows(rows, crowd.seed, crowd.episode, crowd.key, crowd.step, crowd.user,
                    self.users.n_users if user is None else 0, crowd.visit, crowd.clock_h, crowd.days_away,
                    crowd.seconds_watched, memory.item, memory.watch_time_s, memory.log_watch_time, memory.feedback,
                    memory.digest, memory.count)  # fmt: skip
         persons = crowd.user[rows]
-        state = self.users.start(persons, Noise(crowd.key[rows], np.full(len(rows), -1)))
+        state = self._checked_state(
+            self.users.start(persons, Noise(crowd.key[rows], np.full(len(rows), -1))), len(rows)
+        )
         habits = self._habits(persons)
         session = self.session.start(habits)
         if whole:
             crowd.state, crowd.habits, crowd.session = state, Habits(*map(np.array, habits)), session
             crowd.profile = self._checked_profile(state, len(rows))
         else:
-            crowd.state = put(crowd.state, rows, state, in_place=getattr(self.users, "state_is_fresh", False))
+            crowd.state = put(crowd.state, rows, state, in_place=self._fresh_state)
             crowd.habits = put(crowd.habits, rows, habits, in_place=True)
             crowd.session[rows] = session
             crowd.profile[rows] = self._checked_profile(state, len(rows))
@@ -295,10 +315,13 @@ class Simulator:
             raise WrongAction(
                 f"row {bad}: slate {item[bad].tolist()}; items are 0..{len(self.catalog) - 1}, each at most once."
             )
-        return np.ascontiguousarray(item, np.int32)
+        return np.array(item, np.int32, order="C")  # a copy: the caller may use the buffer again
 
     def _check_response(self, response: Response, shape: tuple[int, ...]) -> None:
-        name, watch, feedback = type(self.users).__name__, response.watch_time_s, response.feedback
+        name = type(self.users).__name__
+        if not isinstance(response, Response) or not all(isinstance(part, np.ndarray) for part in response):
+            raise BrokenUserModel(f"{name}.respond gave {type(response).__name__}; a Response of two arrays is needed.")
+        watch, feedback = response
         wanted = (*shape, len(self.users.feedback))
         if watch.shape != shape or feedback.shape != wanted or watch.dtype != np.float32 or feedback.dtype != np.bool_:
             raise BrokenUserModel(
@@ -309,8 +332,18 @@ class Simulator:
         if bad >= 0:
             raise BrokenUserModel(
                 f"{name}.respond gave watch_time_s {watch[bad].tolist()} to row {bad}; "
-                "seconds are finite and not negative."
+                f"seconds from 0 to {PROFILE_BOUND:g} are needed."
             )
+
+    def _checked_state(self, state: Any, n: int) -> Any:
+        name = type(self.users).__name__
+        if not isinstance(state, tuple) or not hasattr(state, "_fields"):
+            raise BrokenUserModel(f"{name} gave a {type(state).__name__} as state; a NamedTuple of arrays is needed.")
+        for field_name, column in zip(state._fields, state, strict=True):
+            if not isinstance(column, np.ndarray) or column.shape[:1] != (n,):
+                what = column.shape if isinstance(column, np.ndarray) else type(column).__name__
+                raise BrokenUserModel(f"{name}'s state has {field_name} {what}; an array of {n} rows is needed.")
+        return state
 
     def _checked_profile(self, state: Any, n: int) -> np.ndarray:
         """(n, P) float32, an array of the simulator's own."""
@@ -330,6 +363,18 @@ class Simulator:
         return profile
 
 
+def _check_names(model: str, feedback: tuple[str, ...]) -> None:
+    """Refuse feedback names that would overwrite each other or another signal."""
+    for name in feedback:
+        if not isinstance(name, str) or not name.isidentifier() or name in _TAKEN or name.startswith("cost_"):
+            raise WrongSetting(
+                f"{model}.feedback holds {name!r}; an identifier is needed that is none of {', '.join(sorted(_TAKEN))} "
+                "and does not begin with cost_."
+            )
+    if len(set(feedback)) < len(feedback):
+        raise WrongSetting(f"{model}.feedback is {feedback}; each name may stand there once.")
+
+
 def take(record: Any, rows: np.ndarray | slice) -> Any:
     """Some rows of a NamedTuple of arrays."""
     return type(record)(*(column[rows] for column in record))
@@ -343,7 +388,7 @@ def put(record: Any, rows: np.ndarray, values: Any, in_place: bool = False) -> A
     return type(record)(*columns)
 
 
-@njit(cache=True)
+@compiled
 def _first_bad_item(item: np.ndarray, size: int) -> int:
     for i in range(item.shape[0]):
         for j in range(item.shape[1]):
@@ -355,10 +400,10 @@ def _first_bad_item(item: np.ndarray, size: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@compiled
 def _first_bad_time(watch: np.ndarray) -> int:
     for i in range(watch.shape[0]):
         for j in range(watch.shape[1]):
-            if not 0.0 <= watch[i, j] < np.inf:
+            if not 0.0 <= watch[i, j] <= PROFILE_BOUND:
                 return i
     return -1

@@ -5,12 +5,18 @@ from __future__ import annotations
 from gymnasium.envs.registration import register as gymnasium_register
 from gymnasium.envs.registration import registry
 
-from recgym_envs import WORLDS
-
 
 def register() -> None:
-    """Give all worlds their Gymnasium ids: a single and a vector view each. Nothing of a world is imported yet."""
-    for world_id in WORLDS.names():
+    """Give all worlds their Gymnasium ids: a single and a vector view each. Nothing of a world is imported yet.
+
+    Whichever of `recgym` and `recgym_envs` is imported first imports the other; the registry may not be there yet, and
+    then `recgym_envs` calls again at its end.
+    """
+    import recgym_envs
+
+    if not hasattr(recgym_envs, "WORLDS"):
+        return
+    for world_id in recgym_envs.WORLDS.names():
         if world_id not in registry:
             gymnasium_register(
                 world_id,

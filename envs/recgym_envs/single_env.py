@@ -61,15 +61,16 @@ class RecEnv(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; see the class for what seeds mean. `info` names the person and the episode."""
+        options = views.checked_options(options, ("user",))
         super().reset(seed=seed)
         episode = 0
         if seed is not None:
-            self._seed = seed
+            self._seed = views.checked_seed(seed)
         elif self._seed is None:
             self._seed = int(self.np_random.integers(2**31))
         else:
             episode = int(self._crowd.episode[0]) + 1
-        user = None if not options or "user" not in options else np.atleast_1d(np.asarray(options["user"]))
+        user = np.atleast_1d(np.asarray(options["user"])) if "user" in options else None
         self._crowd = self.simulator.start(np.array([self._seed]), episode, user)
         self._ready = True
         if self._screen is not None:

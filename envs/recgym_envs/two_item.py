@@ -2,7 +2,7 @@
 
 Each person finds one video catchy (10 s of watching, then a chance of one half to leave) and the other one solid (6 s,
 then one tenth). Which is which depends on the person's kind, seen in the profile. Showing the solid one always is
-best from a discount of 0.8 / 1.0 upwards; looking one step ahead picks the catchy one and loses two thirds.
+best from a discount of 2/3 upwards; looking one step ahead picks the catchy one and loses two thirds at discount 1.
 """
 
 from __future__ import annotations

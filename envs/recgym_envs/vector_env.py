@@ -9,8 +9,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
-from recgym.actions import action_named
-from recgym.errors import WrongSetting, WrongShape
+from recgym.actions import ItemAction, action_named
+from recgym.errors import RecGymError, WrongSetting, WrongShape
 from recgym.simulator import Crowd, Turn
 from recgym_envs import views
 from recgym_envs.render import Screen
@@ -30,7 +30,8 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     Args:
         num_envs: n, at least 1.
-        max_episode_steps: same as the setting `max_steps`; Gymnasium passes it under this name.
+        max_episode_steps: Gymnasium's own time limit; as its wrapper for single environments, it truncates also where
+            the user leaves at that very step.
     """
 
     metadata = {  # noqa: RUF012 (Gymnasium's contract)
@@ -51,8 +52,9 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     ) -> None:
         if num_envs < 1:
             raise WrongSetting(f"num_envs is {num_envs}; at least 1 is needed.")
-        if max_episode_steps is not None:
-            settings["max_steps"] = max_episode_steps
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise WrongSetting(f"max_episode_steps is {max_episode_steps}; at least 1 is needed.")
+        self._max_episode_steps = max_episode_steps
         self.num_envs = num_envs
         self.simulator = make_simulator(world, **settings)
         self.observation_kind = observation
@@ -71,19 +73,23 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Begin episodes for all rows, or for those in `options["reset_mask"]`; see the class."""
-        options = options or {}
+        options = views.checked_options(options, ("user", "reset_mask"))
         super().reset(seed=seed if isinstance(seed, int) else None)
         rows = self._rows(options.get("reset_mask"))
-        first = self._seeds is None
-        given = self._given_seeds(seed, rows)
-        user = options.get("user")
-        user = None if user is None else np.broadcast_to(np.asarray(user), (self.num_envs,))
-        if first:
-            self._crowd = self.simulator.start(np.asarray(self._seeds), 0, user)
+        seeds, given = self._given_seeds(seed, rows)
+        user = self._persons(options.get("user"), rows)
+        if self._seeds is None:
+            self._crowd = self.simulator.start(seeds, 0, user)
         else:
-            self._crowd.seed[given] = np.asarray(self._seeds)[given]
-            self._crowd.episode[given] = -1
-            self.simulator.restart(self._crowd, rows, None if user is None else user[rows])
+            crowd = self._crowd
+            before = crowd.seed[given], crowd.episode[given]
+            crowd.seed[given], crowd.episode[given] = seeds[given], -1
+            try:
+                self.simulator.restart(crowd, rows, user)
+            except RecGymError:
+                crowd.seed[given], crowd.episode[given] = before
+                raise
+        self._seeds = seeds
         self._ended[rows] = False
         for row in rows if self._screens else ():
             self._screens[row].clear()
@@ -102,6 +108,8 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         turn = self.simulator.step(self._crowd, self._action.items(self._crowd, actions))
         acted = ~self._ended
         reward, terminated, truncated = turn.reward, turn.terminated, turn.truncated
+        if self._max_episode_steps is not None:  # as Gymnasium's TimeLimit: also where the user leaves just then
+            truncated |= self._crowd.step >= self._max_episode_steps
         if len(ended):
             _erase(turn, ended)
         info: dict[str, Any] = views.signals(self.simulator, turn)
@@ -144,28 +152,36 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise WrongSetting("the first reset begins all rows; give reset_mask only afterwards.")
         return np.flatnonzero(mask)
 
-    def _given_seeds(self, seed: int | Sequence[int | None] | None, rows: np.ndarray) -> np.ndarray:
-        """Take over the seeds that were given (for `rows`); returns those rows. Unseeded rows draw once, at first."""
+    def _persons(self, user: Any, rows: np.ndarray) -> np.ndarray | None:
+        """The persons asked for, one for each of `rows`; a single number means the same person everywhere."""
+        if user is None:
+            return None
+        persons = np.asarray(user)
+        if persons.shape not in ((), (self.num_envs,)):
+            raise WrongShape(f"options['user'] has shape {persons.shape}; one number or {self.num_envs} are needed.")
+        return np.broadcast_to(persons, (self.num_envs,))[rows]
+
+    def _given_seeds(self, seed: int | Sequence[int | None] | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All seeds after this reset, and the `rows` that were given one. Unseeded rows draw theirs once, at first."""
         n = self.num_envs
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + i for i in range(n)]
         wanted: list[int | None] = [None] * n if seed is None else list(seed)
         if len(wanted) != n:
             raise WrongShape(f"{len(wanted)} seeds were given for {n} users; one each is needed.")
-        if self._seeds is None:
-            drawn = self.np_random.integers(2**31, size=n)
-            self._seeds = np.array([d if s is None else s for s, d in zip(wanted, drawn, strict=True)], np.int64)
-        given = np.array([row for row in rows if wanted[row] is not None], np.int64)
+        seeds = self.np_random.integers(2**31, size=n) if self._seeds is None else self._seeds.copy()
+        given = np.array([row for row in rows.tolist() if wanted[row] is not None], np.int64)
         for row in given.tolist():
-            self._seeds[row] = wanted[row]
-        return given
+            seeds[row] = views.checked_seed(wanted[row] or 0)
+        return seeds, given
 
     def _ignored(self, actions: np.ndarray, ended: np.ndarray) -> np.ndarray:
         """The actions with harmless ones in the rows that are about to begin anew."""
         if actions.shape[:1] != (self.num_envs,):
             return actions
         actions = actions.copy()
-        actions[ended] = np.arange(self.simulator.slate_size) if actions.ndim > 1 and actions.dtype.kind in "iu" else 0
+        is_slate = isinstance(self._action, ItemAction) and actions.ndim > 1
+        actions[ended] = np.arange(actions.shape[1]) if is_slate else 0
         return actions
 
 

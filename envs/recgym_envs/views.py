@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from recgym.errors import unknown_name
+from recgym.errors import WrongSetting, unknown_name
 from recgym.observation import CONTEXT, HISTORY
 from recgym.simulator import PROFILE_BOUND, Crowd, Simulator, Turn
 
@@ -16,6 +16,21 @@ OBSERVATIONS = ("flat", "history")
 
 BOUND = PROFILE_BOUND
 """Bound of every real number in an observation space; the simulator refuses profiles beyond it."""
+
+
+def checked_options(options: dict[str, Any] | None, allowed: tuple[str, ...]) -> dict[str, Any]:
+    """The reset options; unknown ones are refused with a suggestion, since ignoring them would hide a mistake."""
+    for name in options or {}:
+        if name not in allowed:
+            raise unknown_name("reset option", name, allowed)
+    return options or {}
+
+
+def checked_seed(seed: int) -> int:
+    """A seed as 63 bits; Gymnasium allows any whole number that is not negative."""
+    if seed < 0:
+        raise WrongSetting(f"seed is {seed}; whole numbers from 0 are needed.")
+    return int(seed) % 2**63
 
 
 def _real(*shape: int) -> spaces.Box:

@@ -101,6 +101,11 @@ class CalibratedParameters:
             raise BadData("CalibratedParameters.ratio: each row must be non-negative and must not decrease.")
         if (np.diff(self.bucket_end_s) <= 0).any():
             raise BadData("CalibratedParameters.bucket_end_s must increase.")
+        if not self.score[0] < self.score[1] or self.watch_value("sigma") <= 0:
+            raise BadData(
+                f"CalibratedParameters: score {self.score.tolist()}, sigma {self.watch_value('sigma')}; the score must "
+                "rise and sigma must be above 0."
+            )
 
     def replace(self, **changes: np.ndarray) -> CalibratedParameters:
         """The same parameters with some arrays exchanged."""
@@ -170,6 +175,10 @@ class Population:
         for f in fields(self):
             if not np.isfinite(getattr(self, f.name)).all():
                 raise BadData(f"Population.{f.name} holds NaN or infinity.")
+        for name in ("patience", "return_rate"):
+            if (getattr(self, name) <= 0).any():
+                row = int((getattr(self, name) <= 0).argmax())
+                raise BadData(f"Population.{name} is {getattr(self, name)[row]} in row {row}; it must be above 0.")
 
     def __len__(self) -> int:
         return len(self.taste)

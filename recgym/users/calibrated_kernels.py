@@ -11,10 +11,10 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.special import ndtr
 
 from recgym.catalog import Catalog
+from recgym.compiled import compiled
 from recgym.feedback import LONG_VIEW_S, VALID_PLAY_S
 from recgym.noise import draw_name, normal_quantile, step_key, uniform_at
 
@@ -93,7 +93,7 @@ def pack_items(catalog: Catalog, parameters: CalibratedParameters) -> np.ndarray
     return rows
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _dot(a: np.ndarray, i: int, b: np.ndarray, x: int, d: int) -> Any:
     """Row i of a times row x of b, in four fixed sums: the same bits in every batch, and fast."""
     s0 = s1 = s2 = s3 = np.float32(0.0)
@@ -105,7 +105,7 @@ def _dot(a: np.ndarray, i: int, b: np.ndarray, x: int, d: int) -> Any:
     return (s0 + s1) + (s2 + s3)
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _watch_ratio(score: float, ratio: np.ndarray, bucket: int, first: float, step_inverse: float) -> Any:
     """watch_time / duration at a score: linear between the columns of the table, constant beyond its ends."""
     last = ratio.shape[1] - 1
@@ -119,7 +119,7 @@ def _watch_ratio(score: float, ratio: np.ndarray, bucket: int, first: float, ste
     return ratio[bucket, column] + part * (ratio[bucket, column + 1] - ratio[bucket, column])
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _happens(u: float, logit: float) -> bool:
     """Whether u < sigmoid(logit). Most draws are settled by a cheap upper bound of the probability."""
     if logit < 0.0:
@@ -129,7 +129,7 @@ def _happens(u: float, logit: float) -> bool:
     return u * (1.0 + math.exp(-logit)) < 1.0
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _repeats(
     recent_tag: np.ndarray, i: int, tag: int, item: np.ndarray, j: int, items: np.ndarray, tag_column: int
 ) -> float:
@@ -144,7 +144,7 @@ def _repeats(
     return min(count, RECENT) / RECENT
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _known(recent_item: np.ndarray, i: int, x: int) -> float:
     """1.0 if item x is among the last 20 that user i was shown, else 0.0."""
     count = 0
@@ -153,7 +153,7 @@ def _known(recent_item: np.ndarray, i: int, x: int) -> float:
     return 1.0 if count else 0.0
 
 
-@njit(cache=True)
+@compiled
 def respond_rows(
     start: int,
     stop: int,
@@ -210,7 +210,7 @@ def respond_rows(
                 any_given |= given
 
 
-@njit(cache=True)
+@compiled
 def respond(
     watch: np.ndarray,
     feedback: np.ndarray,
@@ -227,7 +227,7 @@ def respond(
                  settings.ratio, settings.numbers, key, step)  # fmt: skip
 
 
-@njit(cache=True)
+@compiled
 def change_rows(
     start: int,
     stop: int,
@@ -266,18 +266,18 @@ def change_rows(
             shown[i] += 1
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _above(mean: float, threshold: float, sigma: float) -> float:
     """P(mean + sigma * normal >= threshold)."""
     return 0.5 * math.erfc((threshold - mean) / (sigma * 1.4142135623730951))
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _sigmoid(x: int) -> float:
     return 1.0 / (1.0 + math.exp(-x))
 
 
-@njit(cache=True)
+@compiled
 def expect(
     watch: np.ndarray, probability: np.ndarray, state: Any, item: np.ndarray, items: np.ndarray, settings: Any
 ) -> None:
@@ -313,7 +313,7 @@ def expect(
                         probability[i, j, 2 + f] += share[watched] * given[f]
 
 
-@njit(cache=True)
+@compiled
 def expect_watch(watch: np.ndarray, state: Any, items: np.ndarray, settings: Any) -> None:
     """Fill the expected watch time (n, N) float32 of every item of the catalogue, in seconds."""
     _, taste, trait, recent_tag, recent_item, exposures, _ = state
@@ -346,7 +346,7 @@ def expect_watch(watch: np.ndarray, state: Any, items: np.ndarray, settings: Any
             watch[i, x] = _watch_ratio(score_at[x], mean_ratio, bucket, first, step_inverse) * items[x, d + _DURATION]
 
 
-@njit(cache=True)
+@compiled
 def _explicit(
     given: np.ndarray,
     numbers: np.ndarray,

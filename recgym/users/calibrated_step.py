@@ -8,16 +8,16 @@ ways to the same bits.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from recgym.bookkeeping import account_rows
+from recgym.compiled import compiled
 from recgym.session import leaves_rows
 from recgym.users.calibrated_kernels import change_rows, respond_rows
 
 _BLOCK = 128
 
 
-@njit(cache=True)
+@compiled
 def step(
     taste: np.ndarray,
     trait: np.ndarray,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from recgym.compiled import compiled
 from recgym.users.mixed_model import groups
 
 GRID: Final = np.arange(-16, 17) * 0.25
@@ -108,7 +108,7 @@ def _draw_weights(
     return np.asarray(weight)
 
 
-@njit(cache=True)
+@compiled
 def _slopes(gradient: np.ndarray, precision: np.ndarray, x: np.ndarray, given: np.ndarray, weight: np.ndarray) -> None:
     """Add the log-likelihood's first derivatives to gradient (W,), minus its second to precision (lower triangle)."""
     used = np.empty(x.shape[1], np.int64)
@@ -128,7 +128,7 @@ def _slopes(gradient: np.ndarray, precision: np.ndarray, x: np.ndarray, given: n
                 precision[a, used[j]] += part * x[r, used[j]]
 
 
-@njit(cache=True)
+@compiled
 def _effects(
     effect: np.ndarray, moments: np.ndarray, odds: np.ndarray, given: np.ndarray, order: np.ndarray, start: np.ndarray,
     shift: np.ndarray, grid: np.ndarray, luck: np.ndarray,

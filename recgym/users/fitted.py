@@ -19,6 +19,9 @@ from recgym.users.calibrated import TRAITS, CalibratedUsers, Population
 FORMAT_VERSION: Final = 1
 """Version of the folder's format; a folder with a larger one was written by a newer RecGym and is refused."""
 
+_SIDE = 0.35
+"""Weight of the two last coordinates of a fitted `Catalog.vector`, beside a content of length 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -154,9 +157,22 @@ def people(drawn: Drawn, posterior: Posterior, profile: np.ndarray, names: tuple
     )
 
 
-def appeals(drawn: Drawn, posterior: Posterior) -> np.ndarray:
-    """(N, 6) float32 `Catalog.appeal` of items with these effects."""
-    return np.asarray(drawn.item / posterior.prior_sd[6:12], np.float32)
+def fitted_catalog(catalog: Catalog, drawn: Drawn, posterior: Posterior) -> Catalog:
+    """The log's items with these effects; users perceive their content as the platform knows it.
+
+    The platform's `vector` gets two coordinates more, as in `recgym.users.synthetic.synthetic_catalog`: the
+    standardised log duration, and what the log tells of the appeal (its posterior mean, in prior deviations).
+    """
+    known = posterior.item_mean[:, 0] / posterior.prior_sd[6]
+    vector = np.column_stack([catalog.vector, _SIDE * _log_duration(catalog, catalog), _SIDE * known])
+    appeal = np.asarray(drawn.item / posterior.prior_sd[6:12], np.float32)
+    return replace(catalog, vector=vector.astype(np.float32), appeal=appeal, appeal_vector=catalog.vector)
+
+
+def _log_duration(catalog: Catalog, among: Catalog) -> np.ndarray:
+    """(N,) float32: log durations in deviations from their mean, both of the items of `among`."""
+    usual = np.log(among.duration_s)
+    return np.asarray((np.log(catalog.duration_s) - usual.mean()) / max(float(usual.std()), 1e-6), np.float32)
 
 
 def aligned(world: FittedWorld, dataset: Dataset, seed: int = 0) -> tuple[FittedWorld, InteractionLog, tuple[str, ...]]:
@@ -193,7 +209,7 @@ def aligned(world: FittedWorld, dataset: Dataset, seed: int = 0) -> tuple[Fitted
 
 
 def _check_same_kind(world: FittedWorld, dataset: Dataset) -> None:
-    d, p = world.catalog.vector.shape[1], world.users.population.profile.shape[1]
+    d, p = world.catalog.appeal_vector.shape[1], world.users.population.profile.shape[1]
     names = tuple(world.facts.get("data", {}).get("profile_names", dataset.profile_names))
     if dataset.catalog.vector.shape[1] != d or dataset.profile.shape[1] != p or names != dataset.profile_names:
         raise BadData(
@@ -217,7 +233,7 @@ def _rows_of(outside: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _with_people(world: FittedWorld, dataset: Dataset, rows: np.ndarray, rng: np.random.Generator) -> FittedWorld:
-    known, d = world.posterior, world.catalog.vector.shape[1]
+    known, d = world.posterior, world.catalog.appeal_vector.shape[1]
     profile = dataset.profile[rows]
     mean = known.expected(profile)
     drawn = Drawn(
@@ -241,11 +257,13 @@ def _with_items(world: FittedWorld, dataset: Dataset, rows: np.ndarray, rng: np.
     known, old, new = world.posterior, world.catalog, dataset.catalog
     tags = max(old.tags.shape[1], new.tags.shape[1])
     columns = {name: np.concatenate([getattr(old, name), getattr(new, name)[rows]])
-               for name in ("vector", "duration_s", "outside_id", "available_h")}  # fmt: skip
+               for name in ("duration_s", "outside_id", "available_h")}  # fmt: skip
+    vector = np.column_stack([new.vector, _SIDE * _log_duration(new, old), np.zeros(len(new))])[rows]
     padded = [np.pad(t, ((0, 0), (0, tags - t.shape[1])), constant_values=-1) for t in (old.tags, new.tags[rows])]
     appeal = rng.standard_normal((len(rows), len(APPEAL))).astype(np.float32)
     catalog = Catalog(
         **columns, tags=np.concatenate(padded), appeal=np.concatenate([old.appeal, appeal]),
+        vector=np.concatenate([old.vector, vector.astype(np.float32)]),
         appeal_vector=np.concatenate([old.appeal_vector, new.vector[rows]]),
     )  # fmt: skip
     zeros = np.zeros((len(rows), 6), np.float32)

@@ -10,7 +10,7 @@ simulated has the log's watch times in every bucket and the log's rates.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -26,7 +26,7 @@ from recgym.users.feedback_model import FeedbackFit, FeedbackRows, fit_feedback
 from recgym.users.fit_posterior import Answers, drawn_effects, score_posterior
 from recgym.users.fit_posterior import posterior as posterior_of
 from recgym.users.fit_settings import FitSettings
-from recgym.users.fitted import FittedWorld, Posterior, appeals, people
+from recgym.users.fitted import FittedWorld, Posterior, fitted_catalog, people
 from recgym.users.kuaishou import default_parameters
 from recgym.users.matching import NEVER, SCORE, FitRows, feedback_column, matched, score_grid
 from recgym.users.mixed_model import Progress, ScoreFit, ScoreRows, Variances, fit_score
@@ -71,7 +71,7 @@ def fit(dataset: Dataset, settings: FitSettings | None = None, progress: Progres
     drawn = drawn_effects(score, answers, profile)
     habits = np.random.default_rng([settings.seed, 2])
     population = people(drawn, posterior, dataset.profile, dataset.profile_names, dataset.user_outside_id, habits)
-    catalog = replace(dataset.catalog, appeal=appeals(drawn, posterior), appeal_vector=dataset.catalog.vector)
+    catalog = fitted_catalog(dataset.catalog, drawn, posterior)
     users = CalibratedUsers(population, _parameters(rows, score, answers, posterior, settings))
     users = matched(users, catalog, rows, settings, progress)
     notes = (*dataset.notes, *_notes(rows, settings))

@@ -22,6 +22,10 @@ NEVER: Final = -30.0
 """Log-odds of a feedback that the log does not have."""
 
 
+_FIRST_EPISODE = 1 << 30
+"""Replays of a fit have a luck of their own: fidelity must not be judged with the luck that the fit was made with."""
+
+
 class FitRows(NamedTuple):
     """The log as arrays (rows,), and what follows from it without a model.
 
@@ -59,7 +63,7 @@ def matched(
     wanted = np.array([feedback_column(rows.log, name).sum() for name in EXPLICIT])
     for k in range(settings.rounds):
         seen = np.concatenate([
-            _score_and_chances(users, catalog, rows, k * settings.replays + r)[:, None] for r in range(settings.replays)
+            _score_and_chances(users, catalog, rows, _FIRST_EPISODE + k * settings.replays + r)[:, None] for r in range(settings.replays)
         ], axis=1)  # fmt: skip
         parameters = users.parameters
         expected = seen[:, :, 1:].sum(axis=0).mean(axis=0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from recgym.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def _precision_of(
     out: np.ndarray, g: int, item: np.ndarray, content: np.ndarray, order: np.ndarray, start: np.ndarray,
     prior_precision: np.ndarray, noise_precision: float,
@@ -29,7 +30,7 @@ def _precision_of(
         out[a, a] += prior_precision[a]
 
 
-@njit(cache=True)
+@compiled
 def _cholesky(a: np.ndarray) -> None:
     """The lower Cholesky factor, in place."""
     p = len(a)
@@ -46,7 +47,7 @@ def _cholesky(a: np.ndarray) -> None:
             a[i, j] = total / root
 
 
-@njit(cache=True)
+@compiled
 def draw_users(
     user: np.ndarray, mean: np.ndarray, left: np.ndarray, item: np.ndarray, content: np.ndarray, order: np.ndarray,
     start: np.ndarray, prior: np.ndarray, prior_precision: np.ndarray, noise_precision: float, normal: np.ndarray,
@@ -85,7 +86,7 @@ def draw_users(
             user[g, i] = mean[g, i] + u / a[i, i]
 
 
-@njit(cache=True)
+@compiled
 def covariances(
     out: np.ndarray, seen: np.ndarray, spread: np.ndarray, item: np.ndarray, content: np.ndarray, order: np.ndarray,
     start: np.ndarray, prior_precision: np.ndarray, noise_precision: float,

@@ -71,10 +71,13 @@ def _tags(rng: np.random.Generator, n: int) -> np.ndarray:
     share = np.concatenate([_TOP_TAGS, rest / rest.sum() * (1 - _NO_TAG - _TOP_TAGS.sum())])
     edges = np.cumsum(share)
     tags = np.searchsorted(edges, rng.random((n, 3)) * edges[-1]).astype(np.int16)
-    tags[rng.random(n) < _NO_TAG] = -1
+    for column in (1, 2):  # a further tag is another one: drawn again until it is
+        while (again := (tags[:, :column] == tags[:, column : column + 1]).any(axis=1)).any():
+            tags[again, column] = np.searchsorted(edges, rng.random(int(again.sum())) * edges[-1])
     many = rng.random(n)
-    tags[(many >= _TWO_TAGS + _THREE_TAGS) | (tags[:, 1] == tags[:, 0]), 1] = -1
-    tags[(many >= _THREE_TAGS) | (tags[:, 2] == tags[:, 0]) | (tags[:, 1] < 0) | (tags[:, 2] == tags[:, 1]), 2] = -1
+    tags[many >= _TWO_TAGS + _THREE_TAGS, 1] = -1
+    tags[many >= _THREE_TAGS, 2] = -1
+    tags[rng.random(n) < _NO_TAG] = -1
     return np.asarray(tags)
 
 
