@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from gymnasium import spaces
 
+from recgym.compiled import compiled
 from recgym.errors import WrongAction, WrongSetting, WrongShape, unknown_name
 from recgym.ranking import top_k_of_query, top_k_of_scores
 from recgym.simulator import Crowd, Simulator
@@ -47,9 +48,8 @@ class ItemAction:
                 f"whole numbers from 0 to {room - 1} are needed."
             )
         action = action.reshape(n, k)
-        outside = ((action < 0) | (action >= room)).any(axis=1)
-        if outside.any():
-            row = int(outside.argmax())
+        row = _first_outside(action, room)
+        if row >= 0:
             raise WrongAction(
                 f"row {row}: action {action[row].tolist()}; whole numbers from 0 to {room - 1} are needed."
             )
@@ -142,6 +142,16 @@ def _checked_box(name: str, action: np.ndarray, shape: tuple[int, int]) -> np.nd
             f"row {row}: {name} action {action[row].tolist()}; finite numbers up to {_LARGEST:g} are needed."
         )
     return np.asarray(action, np.float32)
+
+
+@compiled
+def _first_outside(action: np.ndarray, room: int) -> int:
+    """The first row of (n, k) whole numbers that holds one outside 0 .. room - 1; -1 if there is none."""
+    for i in range(action.shape[0]):
+        for j in range(action.shape[1]):
+            if action[i, j] < 0 or action[i, j] >= room:
+                return i
+    return -1
 
 
 def _distinct(action: np.ndarray, room: int) -> np.ndarray:

@@ -49,9 +49,8 @@ def begin_rows(
     seconds_watched: np.ndarray,
     ring_item: np.ndarray,
     ring_watch: np.ndarray,
-    ring_log: np.ndarray,
     ring_feedback: np.ndarray,
-    digest: np.ndarray,
+    table: np.ndarray,
     count: np.ndarray,
 ) -> None:
     """Set these rows to the start of their episode; the person is drawn unless n_users is 0.
@@ -76,9 +75,8 @@ def begin_rows(
         count[i] = 0
         ring_item[i, :] = -1
         ring_watch[i, :] = 0.0
-        ring_log[i, :] = 0.0
         ring_feedback[i, :, :] = False
-        digest[i, :] = 0.0
+        table[i, :] = 0.0
 
 
 @compiled
@@ -95,21 +93,21 @@ def account_rows(
     session: np.ndarray,
     ring_item: np.ndarray,
     ring_watch: np.ndarray,
-    ring_log: np.ndarray,
     ring_feedback: np.ndarray,
-    digest: np.ndarray,
+    table: np.ndarray,
     count: np.ndarray,
     item: np.ndarray,
     watch: np.ndarray,
     feedback: np.ndarray,
     vector: np.ndarray,
     duration: np.ndarray,
+    log_duration: np.ndarray,
     weights: np.ndarray,
     ends: np.ndarray,
 ) -> None:
     """Book the answers of some users, whose `end[:, 0]` is known; `ends` holds an episode's visits and steps."""
-    push_rows(start, stop, ring_item, ring_watch, ring_log, ring_feedback, digest, count, item, watch, feedback,
-              vector, duration)  # fmt: skip
+    push_rows(start, stop, table, ring_item, ring_watch, ring_feedback, count, item, watch, feedback, vector, duration,
+              log_duration)  # fmt: skip
     total_rows(start, stop, total, reward, watch, feedback, end, session, weights)
     pause = np.float32(_SECONDS_BETWEEN_ITEMS * item.shape[1])
     for i in range(start, stop):

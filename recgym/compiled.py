@@ -30,11 +30,12 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-class _WatchfulCache(FunctionCache):  # type: ignore[misc]
+class _WatchfulCache(FunctionCache):
     """Numba's cache of one function, keyed by our fingerprint as well."""
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (*super()._index_key(sig, codegen), fingerprint())
+        parent: Any = super()
+        return (*parent._index_key(sig, codegen), fingerprint())
 
 
 @overload
@@ -55,7 +56,10 @@ def compiled(function: Any = None, *, inline: str = "never") -> Any:
 
 def compiled_with(function: Any, inline: str) -> Any:
     """The compiled function, its cache exchanged for ours."""
-    dispatcher = numba.njit(function, cache=True, inline=inline)
+    njit: Any = numba.njit
+    # error_model="numpy": a division by zero gives infinity, as in NumPy, instead of a branch at every division.
+    dispatcher = njit(function, cache=True, inline=inline, error_model="numpy")
     if dispatcher._cache.cache_path is not None:
-        dispatcher._cache = _WatchfulCache(dispatcher.py_func)
+        watchful: Any = _WatchfulCache
+        dispatcher._cache = watchful(dispatcher.py_func)
     return dispatcher

@@ -20,7 +20,8 @@ from recgym.simulator import PROFILE_BOUND
 from recgym.user_model import ExpectingUserModel, Habits, HabitualUserModel, RestingUserModel, UserModel
 from recgym.users.synthetic import synthetic_catalog
 
-_TAKEN_NAMES = {*REQUIRED, *OPTIONAL, "observation", "skip", "early_exit", "complete"}
+_TAKEN_NAMES = {*REQUIRED, *OPTIONAL, "observation", "skip", "early_exit", "complete", "left", "depth",
+                "slate_watch_time_s", "slate_feedback"}  # fmt: skip
 _PREFIXES = ("_", "cost_", "extra_")
 
 
@@ -48,7 +49,7 @@ def check_user_model(
 
     Args:
         users: the model.
-        catalog: what it is shown; None = 200 synthetic videos with vectors of 16 numbers.
+        catalog: what it is shown; None = 200 synthetic videos, `vector` of 18 numbers, `appeal_vector` of 16.
         n: rows; at least 6.
         steps: steps of each session.
         seed: chooses people, luck and slates; all of them follow from it.
@@ -219,7 +220,8 @@ def _check_response(at: str, response: Any, shape: tuple[int, int, int]) -> None
             f"{at}: respond answered {name} {_kind(value)}", f"{size} {np.dtype(kind)} is needed.",
         )  # fmt: skip
     watch = response.watch_time_s
-    _refuse(at, "watch_time_s", ~(np.isfinite(watch) & (watch >= 0)), watch, "Seconds are finite and not negative.")
+    outside = ~((watch >= 0) & (watch <= PROFILE_BOUND))
+    _refuse(at, "watch_time_s", outside, watch, f"Seconds are numbers from 0 to {PROFILE_BOUND:g}.")
 
 
 def _refuse(at: str, name: str, wrong: np.ndarray, value: np.ndarray, advice: str) -> None:

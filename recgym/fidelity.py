@@ -109,14 +109,18 @@ def _named(source: Mapping[str, str]) -> str:
 
 
 def _own_rows(world: FittedWorld, log: InteractionLog) -> str:
-    """A warning, if the log's times overlap with those of the log that the world was fitted to."""
+    """A warning, if more than 1 % of the log's rows lie in the time of the log that the world was fitted to."""
     data = world.facts.get("data", {})
     if data.get("last_time_ms") is None or "time_ms" not in log.table.columns:
         return ""
     time_ms = log.array("time_ms")
     rows = int(((time_ms >= data["first_time_ms"]) & (time_ms <= data["last_time_ms"])).sum())
-    return (f"{rows} of {len(log)} rows fall into the time that the world was fitted to: if they are the same rows, "
-            f"calibration error and AUC are not those of new rows and mean nothing.") if rows else ""  # fmt: skip
+    if rows <= 0.01 * len(log):
+        return ""
+    return (
+        f"{rows} of {len(log)} rows fall into the time that the world was fitted to: if they are the same rows, "
+        "calibration error and AUC are not those of new rows and mean nothing."
+    )
 
 
 def _doubts(lines: list[Line]) -> list[str]:

@@ -64,21 +64,24 @@ def flat_names(n_profile: int, dimension: int, feedback: tuple[str, ...]) -> lis
 def push_rows(
     start: int,
     stop: int,
+    table: np.ndarray,
     ring_item: np.ndarray,
     ring_watch: np.ndarray,
-    ring_log: np.ndarray,
     ring_feedback: np.ndarray,
-    digest: np.ndarray,
     count: np.ndarray,
     item: np.ndarray,
     watch: np.ndarray,
     feedback: np.ndarray,
     vector: np.ndarray,
     duration: np.ndarray,
+    log_duration: np.ndarray,
 ) -> None:
-    """Enter the slates of some users and their answers into the rings (n, 20) and the running means `digest`."""
+    """Enter the slates of some users and their answers into the rings (n, 20) and the flat encoding `table` (n, D)."""
     new = np.float32(1.0) - _FORGET
     d, f = vector.shape[1], feedback.shape[2]
+    mean = table.shape[1] - HISTORY - f - 2 * d
+    liked, rate, log_watch = mean + d, mean + 2 * d, mean + 2 * d + f
+    last = mean - f - 3 - d
     for i in range(start, stop):
         for j in range(item.shape[1]):
             x = item[i, j]
@@ -87,16 +90,26 @@ def push_rows(
             w = watch[i, j]
             ring_item[i, slot] = x
             ring_watch[i, slot] = w
-            ring_log[i, slot] = np.float32(math.log1p(w)) * np.float32(0.2)
-            liking = new * min(w / duration[x], np.float32(1.0))
+            completion = w / duration[x]
+            liking = new * min(completion, np.float32(1.0))
             for c in range(d):
                 v = vector[x, c]
-                digest[i, c] = _FORGET * digest[i, c] + new * v
-                digest[i, d + c] = _FORGET * digest[i, d + c] + liking * v
+                table[i, last + c] = v
+                table[i, mean + c] = _FORGET * table[i, mean + c] + new * v
+                table[i, liked + c] = _FORGET * table[i, liked + c] + liking * v
+            log_w = np.float32(math.log1p(w)) * np.float32(0.2)
+            table[i, last + d] = log_duration[x]
+            table[i, last + d + 1] = log_w
+            table[i, last + d + 2] = min(completion, np.float32(3.0))
             for c in range(f):
                 yes = feedback[i, j, c]
                 ring_feedback[i, slot, c] = yes
-                digest[i, 2 * d + c] = _FORGET * digest[i, 2 * d + c] + (new if yes else np.float32(0.0))
+                now = np.float32(1.0) if yes else np.float32(0.0)
+                table[i, last + d + 3 + c] = now
+                table[i, rate + c] = _FORGET * table[i, rate + c] + new * now
+            for c in range(HISTORY - 1, 0, -1):
+                table[i, log_watch + c] = table[i, log_watch + c - 1]
+            table[i, log_watch] = log_w
 
 
 @compiled
@@ -120,57 +133,6 @@ def context_rows(
         out[i, at + 3] = math.cos(hour)
         out[i, at + 4] = math.log1p(days_away[i]) * np.float32(0.25) if days_away[i] > 0 else np.float32(0.0)
         out[i, at + 5] = math.log1p(seconds_watched[i]) * np.float32(0.125)
-
-
-@compiled
-def _encode(
-    out: np.ndarray,
-    profile: np.ndarray,
-    exposures: np.ndarray,
-    visit: np.ndarray,
-    clock_h: np.ndarray,
-    days_away: np.ndarray,
-    seconds_watched: np.ndarray,
-    ring_item: np.ndarray,
-    ring_watch: np.ndarray,
-    ring_log: np.ndarray,
-    ring_feedback: np.ndarray,
-    digest: np.ndarray,
-    count: np.ndarray,
-    vector: np.ndarray,
-    duration: np.ndarray,
-    log_duration: np.ndarray,
-) -> None:
-    n, p = profile.shape
-    d, f = vector.shape[1], ring_feedback.shape[2]
-    context_rows(0, n, out, p, exposures, visit, clock_h, days_away, seconds_watched)
-    for i in range(n):
-        for c in range(p):
-            out[i, c] = profile[i, c]
-        at = p + _N_CONTEXT
-        if count[i] == 0:
-            for c in range(at, out.shape[1]):
-                out[i, c] = 0.0
-            continue
-        slot = (count[i] - 1) % HISTORY
-        x = ring_item[i, slot]
-        for c in range(d):
-            out[i, at + c] = vector[x, c]
-        at += d
-        out[i, at] = log_duration[x]
-        out[i, at + 1] = ring_log[i, slot]
-        out[i, at + 2] = min(ring_watch[i, slot] / duration[x], np.float32(3.0))
-        at += 3
-        for c in range(f):
-            out[i, at + c] = np.float32(1.0) if ring_feedback[i, slot, c] else np.float32(0.0)
-        at += f
-        for c in range(2 * d + f):
-            out[i, at + c] = digest[i, c]
-        at += 2 * d + f
-        for c in range(slot + 1):
-            out[i, at + c] = ring_log[i, slot - c]
-        for c in range(slot + 1, HISTORY):
-            out[i, at + c] = ring_log[i, HISTORY + slot - c]
 
 
 @compiled
@@ -229,38 +191,51 @@ class Clock(NamedTuple):
 
 
 class Recorder:
-    """The memory a platform keeps of n users: the last items, their answers and running means. Changed in place.
+    """The memory a platform keeps of n users: the last items and answers, and the flat encoding. Changed in place.
+
+    table: (n, D) float32, the flat encoding without candidates, see `flat_names`; its context is filled in when it is
+    asked for. item, watch_time_s, feedback: rings of the last 20. count: (n,) int32, items so far.
 
     Args:
         n: number of users.
         catalog: supplies item vectors and durations.
         n_feedback: F, the number of feedback columns.
+        n_profile: P, the number of profile columns.
     """
 
-    def __init__(self, n: int, catalog: Catalog, n_feedback: int) -> None:
+    def __init__(self, n: int, catalog: Catalog, n_feedback: int, n_profile: int) -> None:
         self.catalog = catalog
+        self.n_profile = n_profile
         self.item = np.full((n, HISTORY), -1, np.int32)
         self.watch_time_s = np.zeros((n, HISTORY), np.float32)
-        self.log_watch_time = np.zeros((n, HISTORY), np.float32)
         self.feedback = np.zeros((n, HISTORY, n_feedback), np.bool_)
-        self.digest = np.zeros((n, 2 * catalog.vector.shape[1] + n_feedback), np.float32)
+        width = n_profile + _N_CONTEXT + 3 * catalog.vector.shape[1] + 3 + 2 * n_feedback + HISTORY
+        self.table = np.zeros((n, width), np.float32)
         self.count = np.zeros(n, np.int32)
 
-    def width(self, n_profile: int, n_candidates: int = 0) -> int:
-        """D, the number of columns of the flat encoding."""
-        d, f = self.catalog.vector.shape[1], self.feedback.shape[2]
-        return int(n_profile + len(CONTEXT) + 3 * d + 3 + 2 * f + HISTORY + n_candidates * (d + 1))
+    @property
+    def profile(self) -> np.ndarray:
+        """(n, P) float32, a view."""
+        return self.table[:, : self.n_profile]
 
-    def flat(self, profile: np.ndarray, clock: Clock, candidate: np.ndarray | None = None) -> np.ndarray:
+    @property
+    def liked(self) -> np.ndarray:
+        """(n, d) float32, a copy: the running mean of item vectors, each weighted by how far it was watched."""
+        d = self.catalog.vector.shape[1]
+        start = self.table.shape[1] - HISTORY - self.feedback.shape[2] - d
+        return np.ascontiguousarray(self.table[:, start : start + d])
+
+    def flat(self, clock: Clock, candidate: np.ndarray | None = None) -> np.ndarray:
         """(n, D) float32, a new array: the flat encoding. `candidate` is (n, m) int32 or None."""
-        m = 0 if candidate is None else candidate.shape[1]
-        out = np.empty((len(self.count), self.width(profile.shape[1], m)), np.float32)
+        context_rows(0, len(self.table), self.table, self.n_profile, *clock)
+        if candidate is None or not candidate.shape[1]:
+            return self.table.copy()
+        start = self.table.shape[1]
         catalog = self.catalog
-        _encode(out, profile, *clock, self.item, self.watch_time_s, self.log_watch_time, self.feedback, self.digest,
-                self.count, catalog.vector, catalog.duration_s, catalog.log_duration)  # fmt: skip
-        if candidate is not None and m:
-            start = out.shape[1] - m * (catalog.vector.shape[1] + 1)
-            _append_candidates(out, start, candidate, catalog.vector, catalog.log_duration)
+        width = start + candidate.shape[1] * (catalog.vector.shape[1] + 1)
+        out = np.empty((len(self.table), width), np.float32)
+        out[:, :start] = self.table
+        _append_candidates(out, start, candidate, catalog.vector, catalog.log_duration)
         return out
 
     def ordered(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -159,7 +159,7 @@ def _moved(kept: Any, rows: np.ndarray, new: Any) -> Any:
     """Some rows of a record of arrays, followed by the rows of another one like it (None = by nothing)."""
     if isinstance(kept, np.ndarray):
         return kept[rows] if new is None else np.concatenate([kept[rows], new])
-    if isinstance(kept, Catalog):
+    if isinstance(kept, Catalog | int):
         return kept
     if isinstance(kept, tuple):
         others = [None] * len(kept) if new is None else new

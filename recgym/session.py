@@ -16,7 +16,7 @@ from recgym.feedback import LONG_VIEW_S, Response
 from recgym.noise import Noise, draw_name, step_key, uniform_at
 from recgym.user_model import Habits
 
-_LEAVE = draw_name("leave")
+_LEAVE, _RETURN = draw_name("leave"), draw_name("return")
 
 
 def hate_column(feedback: tuple[str, ...]) -> int:
@@ -74,10 +74,9 @@ class Returns:
 
     def gap_days(self, satisfaction: np.ndarray, return_rate: np.ndarray, noise: Noise) -> np.ndarray:
         """(n,) float32, whole days from 1 to 365; geometric by the quantile of one uniform draw."""
-        exponent = np.clip(self.satisfaction * (satisfaction.astype(np.float64) - 0.4), -30, 30)
-        odds = self.daily_probability / (1 - self.daily_probability) * return_rate * np.exp(exponent)
-        gap = 1 + np.floor(np.log(noise.uniform("return")[:, 0]) / -np.log1p(odds))
-        return np.asarray(np.clip(gap, 1, 365), np.float32)
+        return np.asarray(
+            _gaps(satisfaction, return_rate, noise.key, noise.step, self.daily_probability, self.satisfaction)
+        )
 
 
 @dataclass(frozen=True)
@@ -193,6 +192,24 @@ class Patience:
     def return_gap_days(self, state: np.ndarray, habits: Habits, noise: Noise) -> np.ndarray:
         """See `SessionModel.return_gap_days`."""
         return self.returns.gap_days(state[:, 1], habits.return_rate, noise)
+
+
+@compiled
+def _gaps(
+    satisfaction: np.ndarray,
+    return_rate: np.ndarray,
+    key: np.ndarray,
+    step: np.ndarray,
+    daily_probability: float,
+    slope: float,
+) -> np.ndarray:
+    out = np.empty(len(key), np.float32)
+    for i in range(len(key)):
+        exponent = min(max(slope * (satisfaction[i] - 0.4), -30.0), 30.0)
+        odds = daily_probability / (1 - daily_probability) * return_rate[i] * math.exp(exponent)
+        u = uniform_at(step_key(key[i], step[i]), _RETURN, 0)
+        out[i] = min(max(1.0 + math.floor(math.log(u) / -math.log1p(odds)), 1.0), 365.0)
+    return out
 
 
 @compiled

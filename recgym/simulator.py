@@ -67,7 +67,6 @@ class Crowd:
         self.state: Any = ()
         self.session = np.empty((n, 0), np.float32)
         self.habits = Habits(np.empty(0, np.float32), np.empty(0, np.float32))
-        self.profile = np.empty((n, 0), np.float32)
         self.visit = np.zeros(n, np.int64)
         self.clock_h = np.zeros(n, np.float64)
         self.days_away = np.zeros(n, np.float32)
@@ -82,6 +81,11 @@ class Crowd:
         """The luck of the present step."""
         return Noise(self.key, self.step)
 
+    @property
+    def profile(self) -> np.ndarray:
+        """(n, P) float32, a view of what the platform knows of each person."""
+        return self.recorder.profile
+
     def clock(self) -> Clock:
         """Where the users stand in time."""
         return Clock(self.session, self.visit, self.clock_h, self.days_away, self.seconds_watched)
@@ -90,7 +94,7 @@ class Crowd:
         """The arrays that every step moves forward, in the order in which `account_rows` takes them."""
         memory = self.recorder
         return (self.step, self.visit, self.clock_h, self.seconds_watched, self.session, memory.item,
-                memory.watch_time_s, memory.log_watch_time, memory.feedback, memory.digest, memory.count)  # fmt: skip
+                memory.watch_time_s, memory.feedback, memory.table, memory.count)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +155,7 @@ class Simulator:
         seed = np.array(seed, np.int64)
         user = None if user is None else self._checked_persons(user, len(seed))
         episode = np.array(np.broadcast_to(np.asarray(episode, np.int64), seed.shape))
-        crowd = Crowd(seed, episode, Recorder(len(seed), self.catalog, len(self.users.feedback)))
+        crowd = Crowd(seed, episode, Recorder(len(seed), self.catalog, len(self.users.feedback), 0))
         self._begin(crowd, np.arange(len(seed)), user, whole=True)
         return crowd
 
@@ -185,7 +189,7 @@ class Simulator:
         if n_left:
             self._end_visits(crowd, out, gap)
         if not self._static_profile:
-            crowd.profile = self._checked_profile(crowd.state, n)
+            crowd.profile[:] = self._checked_profile(crowd.state, n)
         if self.candidates.size:
             crowd.candidate = self._candidates(crowd)
         cost = {name: out.total[:, column] for name, column in self._costs.items()}
@@ -204,13 +208,14 @@ class Simulator:
         )
         book: Any = account_rows
         book(0, len(crowd), *out, *crowd.ledger(), item, response.watch_time_s, response.feedback,
-                     self.catalog.vector, self.catalog.duration_s, self._weights, self._ends)  # fmt: skip
+             self.catalog.vector, self.catalog.duration_s, self.catalog.log_duration, self._weights,
+             self._ends)  # fmt: skip
         return response
 
     def flat(self, crowd: Crowd) -> np.ndarray:
         """(n, D) float32, a new array: the flat observation of all users."""
         candidate = crowd.candidate if self.candidates.size else None
-        return crowd.recorder.flat(crowd.profile, crowd.clock(), candidate)
+        return crowd.recorder.flat(crowd.clock(), candidate)
 
     def observe(self, crowd: Crowd) -> Observation:
         """All that is known of the users; the arrays are copies."""
@@ -243,11 +248,6 @@ class Simulator:
         return bool(vars(type(self.users)).get("profile_is_static", False))
 
     @cached_property
-    def _fresh_state(self) -> bool:
-        """Whether the very class of the users promises it; a subclass may override `start`."""
-        return bool(vars(type(self.users)).get("state_is_fresh", False))
-
-    @cached_property
     def _ends(self) -> np.ndarray:
         return np.array([self.visits, self.max_steps], np.int64)
 
@@ -257,24 +257,37 @@ class Simulator:
         memory = crowd.recorder
         begin_rows(rows, crowd.seed, crowd.episode, crowd.key, crowd.step, crowd.user,
                    self.users.n_users if user is None else 0, crowd.visit, crowd.clock_h, crowd.days_away,
-                   crowd.seconds_watched, memory.item, memory.watch_time_s, memory.log_watch_time, memory.feedback,
-                   memory.digest, memory.count)  # fmt: skip
+                   crowd.seconds_watched, memory.item, memory.watch_time_s, memory.feedback, memory.table,
+                   memory.count)  # fmt: skip
         persons = crowd.user[rows]
-        state = self._checked_state(
-            self.users.start(persons, Noise(crowd.key[rows], np.full(len(rows), -1))), len(rows)
-        )
         habits = self._habits(persons)
         session = self.session.start(habits)
         if whole:
+            state = self._started(crowd, rows, persons)
             crowd.state, crowd.habits, crowd.session = state, Habits(*map(np.array, habits)), session
-            crowd.profile = self._checked_profile(state, len(rows))
+            profile = self._checked_profile(state, len(rows))
+            crowd.recorder = Recorder(len(rows), self.catalog, len(self.users.feedback), profile.shape[1])
+            crowd.profile[:] = profile
         else:
-            crowd.state = put(crowd.state, rows, state, in_place=self._fresh_state)
-            crowd.habits = put(crowd.habits, rows, habits, in_place=True)
+            self._put_started(crowd, rows, persons)
+            put(crowd.habits, rows, habits, in_place=True)
             crowd.session[rows] = session
-            crowd.profile[rows] = self._checked_profile(state, len(rows))
         if self.candidates.size:
             crowd.candidate = self._candidates(crowd)
+
+    def _started(self, crowd: Crowd, rows: np.ndarray, persons: np.ndarray) -> Any:
+        noise = Noise(crowd.key[rows], np.full(len(rows), -1))
+        return self._checked_state(self.users.start(persons, noise), len(rows))
+
+    def _put_started(self, crowd: Crowd, rows: np.ndarray, persons: np.ndarray) -> None:
+        users: Any = self.users
+        if type(users) is CalibratedUsers:  # its arrays are the crowd's own, and its profiles were checked before
+            users.start_into(crowd.state, rows, persons)
+            crowd.profile[rows] = users.profile_of(persons)
+            return
+        state = self._started(crowd, rows, persons)
+        crowd.state = put(crowd.state, rows, state)
+        crowd.profile[rows] = self._checked_profile(state, len(rows))
 
     def _checked_persons(self, user: np.ndarray, n: int) -> np.ndarray:
         user = np.asarray(user)
@@ -285,8 +298,7 @@ class Simulator:
         return user.astype(np.int64)
 
     def _candidates(self, crowd: Crowd) -> np.ndarray:
-        d = self.catalog.vector.shape[1]
-        liked = np.ascontiguousarray(crowd.recorder.digest[:, d : 2 * d])
+        liked = crowd.recorder.liked
         return self.candidates.choose(self.catalog, liked, crowd.clock_h, crowd.noise())
 
     def _end_visits(self, crowd: Crowd, out: Outcome, gap: np.ndarray) -> None:

@@ -59,7 +59,7 @@ class BareUsers:
         return (state.user[:, None] / self.n_users).astype(np.float32)
 
     def match(self, state: GoodState, item: np.ndarray, catalog: Catalog) -> np.ndarray:
-        return (state.taste[:, None, :] * catalog.vector[item]).sum(axis=2) + state.mood
+        return (state.taste[:, None, :] * catalog.appeal_vector[item]).sum(axis=2) + state.mood
 
     def mean_s(self, state: GoodState, item: np.ndarray, catalog: Catalog) -> np.ndarray:
         return catalog.duration_s[item] * sigmoid(self.match(state, item, catalog) - 1)
@@ -77,7 +77,7 @@ class BareUsers:
         self, state: GoodState, item: np.ndarray, response: Response, catalog: Catalog, noise: Noise
     ) -> GoodState:
         liking = np.minimum(response.watch_time_s / catalog.duration_s[item], 1)[:, :, None]
-        pull = (liking * (catalog.vector[item] - state.taste[:, None, :])).sum(axis=1)
+        pull = (liking * (catalog.appeal_vector[item] - state.taste[:, None, :])).sum(axis=1)
         return state._replace(taste=state.taste + np.float32(0.05) * pull)
 
 
@@ -99,7 +99,7 @@ class GoodUsers(BareUsers):
 
 class MatrixProduct(GoodUsers):
     def match(self, state, item, catalog):
-        every = state.taste @ catalog.vector.T
+        every = state.taste @ catalog.appeal_vector.T
         return np.take_along_axis(every, item.astype(np.int64), axis=1) + state.mood
 
 
@@ -215,6 +215,12 @@ class NegativeSeconds(GoodUsers):
     def respond(self, state, item, catalog, noise):
         response = super().respond(state, item, catalog, noise)
         return response._replace(watch_time_s=response.watch_time_s - np.float32(0.5))
+
+
+class HugeSeconds(GoodUsers):
+    def respond(self, state, item, catalog, noise):
+        response = super().respond(state, item, catalog, noise)
+        return response._replace(watch_time_s=response.watch_time_s * np.float32(1e9))
 
 
 class HugeProfile(GoodUsers):

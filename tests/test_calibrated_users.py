@@ -295,7 +295,9 @@ def test_saved_users_are_the_same_users(lively_users: CalibratedUsers, tmp_path:
 
 def test_users_and_catalogue_of_different_dimensions_are_refused(lively_users: CalibratedUsers) -> None:
     noise = Noise.of(np.arange(2), np.zeros(2))
-    with pytest.raises(WrongShape, match="catalogue has 8 coordinates an item, the users 16; they must be equal"):
+    with pytest.raises(
+        WrongShape, match="catalogue's appeal_vector has 8 coordinates an item, the users 16; they must be"
+    ):
         lively_users.respond(lively_users.start(np.arange(2), noise), np.zeros((2, 1), np.int32),
                              synthetic_catalog(20, dimension=8), noise)  # fmt: skip
     for make in (lambda: calibrated_users(10, dimension=6), lambda: calibrated_users(0), lambda: synthetic_catalog(0)):
@@ -325,16 +327,17 @@ def test_broken_parameters_and_people_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["patience", "return_rate"])
-@pytest.mark.xfail(strict=True, reason="core: Population takes habits of 0 and below (division by zero, -inf days)")
-def test_habits_that_make_no_sense_are_refused(name: str) -> None:
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+def test_habits_that_make_no_sense_are_refused(name: str, value: float) -> None:
     people = synthetic_population(10)
     fields = {f: getattr(people, f) for f in people.__dataclass_fields__}
+    habit = np.ones(10, np.float32)
+    habit[3] = value
     with pytest.raises(BadData, match=name):
-        type(people)(**(fields | {name: np.zeros(10, np.float32)}))
+        type(people)(**(fields | {name: habit}))
 
 
 @pytest.mark.parametrize("change", [{"score": np.array([6.0, -4.0], np.float32)}, {"sigma": 0.0}])
-@pytest.mark.xfail(strict=True, reason="core: CalibratedParameters takes a falling score axis and sigma = 0")
 def test_a_score_axis_without_width_is_refused(change: dict[str, object]) -> None:
     default = default_parameters()
     if "sigma" in change:

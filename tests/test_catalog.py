@@ -58,12 +58,29 @@ def test_items_without_tags_have_none() -> None:
     ("name", "shape"),
     [
         ("duration_s", (5,)), ("duration_s", (4, 1)), ("tags", (3, 2)), ("outside_id", (3,)), ("vector", (5, 3)),
-        ("appeal_vector", (4, 2)), ("appeal", (4, 5)), ("available_h", (4, 3)), ("vector", (4,)),
+        ("vector", (4,)), ("appeal_vector", (3, 3)), ("appeal_vector", (5, 2)), ("appeal", (4, 5)),
+        ("available_h", (4, 3)),
     ],
 )  # fmt: skip
 def test_arrays_that_do_not_belong_together_are_refused(name: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(WrongShape, match=r"Catalog\.\w+ has shape \(.*\); \(.*\) was expected"):
         Catalog(**with_one(name, np.ones(shape, np.float32)))
+
+
+def test_users_may_perceive_more_or_fewer_numbers_than_the_platform_knows() -> None:
+    for width in (1, 2, 7):
+        catalog = Catalog(**with_one("appeal_vector", np.ones((4, width), np.float32)))
+        assert catalog.vector.shape == (4, 3)
+        assert catalog.appeal_vector.shape == (4, width)
+
+
+@pytest.mark.parametrize("name", ["vector", "appeal_vector", "appeal"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none_are_refused_and_the_item_named(name: str, value: float) -> None:
+    array = arrays()[name].copy()
+    array[2:, 1] = value
+    with pytest.raises(BadData, match=rf"item 2: Catalog\.{name} holds NaN or infinity; numbers are needed"):
+        Catalog(**with_one(name, array))
 
 
 def test_the_message_names_the_wrong_array_and_both_shapes() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recgym_envs.render import HEIGHT, WIDTH
-from recgym_envs.single_env import RecEnv
-from recgym_envs.vector_env import RecVectorEnv
 
 from recgym.session import FixedLength
 from recgym.users.calibrated import CalibratedUsers
 from recgym.users.synthetic import synthetic_catalog
+from recgym_envs.render import HEIGHT, WIDTH
+from recgym_envs.single_env import RecEnv
+from recgym_envs.vector_env import RecVectorEnv
 
 
 def settings(users: CalibratedUsers, render_mode: str | None, **more: Any) -> dict[str, Any]:

@@ -38,25 +38,43 @@ def test_tags_of_one_item_differ_and_are_packed() -> None:
         assert len(set(known)) == len(known)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="core: a second tag that equals the first is dropped, so .21 instead of .235 have two"
-)
 def test_tags_per_item_are_as_published() -> None:
     count = (synthetic_catalog(100_000).tags >= 0).sum(axis=1)
     assert (count == 2).mean() == pytest.approx(0.235, rel=0.05)
     assert (count == 3).mean() == pytest.approx(0.004, rel=0.2)
 
 
-def test_vectors_are_unit_rows_with_the_documented_shares() -> None:
+def test_contents_are_unit_rows_with_the_documented_shares() -> None:
     catalog = synthetic_catalog(20_000)
-    for vector in (catalog.vector, catalog.appeal_vector):
+    content = catalog.vector[:, :16]
+    for vector in (content, catalog.appeal_vector):
         assert vector.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(vector, axis=1), 1, rtol=1e-5)
-    known = (catalog.vector * catalog.appeal_vector).sum(axis=1)
+    known = (content * catalog.appeal_vector).sum(axis=1)
     assert (known**2).mean() == pytest.approx(0.8, abs=0.06), "the platform knows 80 % of the squared length"
     same = [catalog.appeal_vector[catalog.tag == tag][:2] for tag in range(N_TAGS)]
     cosine = np.mean([one @ other for one, other in same])
     assert cosine == pytest.approx(0.5, abs=0.12), "two videos of a tag share half of the squared length"
+
+
+@pytest.mark.parametrize("dimension", [4, 16])
+def test_the_platform_also_knows_the_duration_and_half_of_the_appeal(dimension: int) -> None:
+    """The two last coordinates: each of spread 0.35; the noise of the second is new, and unknown of other appeals."""
+    catalog = synthetic_catalog(20_000, dimension)
+    assert catalog.vector.shape == (20_000, dimension + 2)
+    assert catalog.vector.dtype == np.float32
+    assert catalog.appeal_vector.shape == (20_000, dimension)
+    log_duration = np.log(catalog.duration_s.astype(float))
+    exact = 0.35 * (log_duration - log_duration.mean()) / log_duration.std()
+    np.testing.assert_allclose(catalog.vector[:, -2], exact, atol=1e-4)
+    known = catalog.vector[:, -1].astype(float)
+    assert known.std() == pytest.approx(0.35, rel=0.02)
+    noise = known / (0.35 * np.sqrt(0.5)) - catalog.appeal[:, 0]
+    assert noise.mean() == pytest.approx(0, abs=4 / np.sqrt(20_000))
+    assert noise.std() == pytest.approx(1, rel=0.02)
+    others = np.column_stack([catalog.appeal, catalog.appeal_vector, exact])
+    correlation = np.corrcoef(noise, others, rowvar=False)[0, 1:]
+    assert (np.abs(correlation) < 4.5 / np.sqrt(20_000)).all(), "the noise tells nothing of anything else"
 
 
 def test_appeal_is_exactly_standard() -> None:

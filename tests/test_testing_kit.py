@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from recgym.catalog import Catalog
-from recgym.errors import RecGymError
+from recgym.errors import RecGymError, WrongSetting
 from recgym.noise import Noise
 from recgym.session import FixedLength
+from recgym.simulator import _TAKEN as TAKEN_BY_THE_SIMULATOR
 from recgym.simulator import Simulator
 from recgym.testing import (
     NotConforming,
@@ -79,6 +80,7 @@ USERS = [
     (fakes.StateChangesType, "shapes and types", "step 0, change turned the state"),
     (fakes.NotANumber, "possible values", "watch_time_s is [nan]"),
     (fakes.NegativeSeconds, "possible values", "watch_time_s is [-0."),
+    (fakes.HugeSeconds, "possible values", "Seconds are numbers from 0 to 1e+06"),
     (fakes.HugeProfile, "possible values", "observe"),
     (fakes.SameDrawTwice, "each draw has its own name", "the draw 'watch' was asked for twice in step 0"),
     (fakes.SameDrawInChange, "each draw has its own name", "the draw 'like' was asked for twice in step 0"),
@@ -113,6 +115,13 @@ def test_bad_feedback_names_are_caught(names, says):
            "feedback names", says if names else "A tuple")  # fmt: skip
 
 
+@pytest.mark.parametrize("name", sorted(TAKEN_BY_THE_SIMULATOR))
+def test_names_that_the_simulator_refuses_are_caught(name):
+    with pytest.raises(WrongSetting, match=f"'{name}'"):
+        Simulator(fakes.named_users("click", name), synthetic_catalog(9))
+    broken(lambda: check_user_model(fakes.named_users("click", name)), "feedback names", f"'{name}' means something")
+
+
 def with_names(names: Any) -> fakes.GoodUsers:
     users = fakes.GoodUsers()
     users.feedback = names
@@ -138,7 +147,7 @@ def test_a_model_without_chance_passes_if_it_is_said_to_be_one():
 
 
 def test_a_matrix_product_is_caught_where_its_last_digits_depend_on_the_batch():
-    taste, columns = fakes.GoodUsers().taste, synthetic_catalog(200).vector.T
+    taste, columns = fakes.GoodUsers().taste, synthetic_catalog(200).appeal_vector.T
     if all((taste[rows] @ columns == (taste @ columns)[rows]).all() for rows in (slice(1), slice(None, None, 3))):
         pytest.skip("the matrix products of this machine do not depend on the batch")
     broken(lambda: check_user_model(fakes.MatrixProduct()), "row i belongs to user i", "64 rows together and")

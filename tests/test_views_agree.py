@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import SyncVectorEnv
-from recgym_envs.single_env import RecEnv
-from recgym_envs.vector_env import RecVectorEnv
 
 from recgym.candidates import RetrievedCandidates, SampledCandidates
-from recgym.errors import RecGymError, WrongAction, WrongSetting, WrongShape
+from recgym.errors import RecGymError, UnknownName, WrongAction, WrongSetting, WrongShape
 from recgym.objective import Objective
 from recgym.session import FixedLength, Patience
 from recgym.users.calibrated import CalibratedUsers
 from recgym.users.synthetic import synthetic_catalog
+from recgym_envs.single_env import RecEnv
+from recgym_envs.vector_env import RecVectorEnv
 
 SHORT = Patience(base_hazard=0.15)
 N = 5
@@ -228,12 +228,11 @@ def test_actions_of_rows_that_ended_are_ignored_whatever_they_are(
         view.step(nonsense)
 
 
-@pytest.mark.xfail(strict=True, reason="core: whole-number queries for slates cannot be replaced in rows that ended")
 def test_whole_number_queries_survive_the_end_of_an_episode(both: Callable[..., Any]) -> None:
     view, _ = both(**{**SLATES, "action": "query", "max_steps": 1})
     view.reset(seed=0)
     for _ in range(3):
-        view.step(np.ones((N, 16), int))
+        view.step(np.ones((N, 18), int))
 
 
 def test_unseeded_views_draw_a_seed_and_keep_it(both: Callable[..., Any]) -> None:
@@ -292,13 +291,23 @@ def test_wrong_persons_are_refused_by_both(both: Callable[..., Any], options: di
             reset(seed=0, options=options)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="core: as many persons as rows is not checked; NumPy's own broadcast error comes"
-)
 def test_too_few_persons_are_refused(both: Callable[..., Any]) -> None:
     view, _ = both(**FEED)
-    with pytest.raises(WrongShape):
+    with pytest.raises(WrongShape, match=r"options\['user'\] has shape \(2,\); one number or 5 are needed"):
         view.reset(seed=0, options={"user": [1, 2]})
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("usr", "user"), ("reset_masc", "reset_mask"), ("usr_", "user")])
+def test_unknown_reset_options_are_refused(both: Callable[..., Any], name: str, allowed: str) -> None:
+    """And nothing is reset."""
+    view, sync = both(**FEED)
+    for each in (view, sync.envs[0]) if allowed == "user" else (view,):
+        each.reset(seed=0)
+        with pytest.raises(UnknownName, match=f"no reset option called '{name}'. Did you mean '{allowed}'"):
+            each.reset(seed=1, options={name: 1})
+        assert each._crowd.seed[0] == 0
+    with pytest.raises(UnknownName, match="no reset option called 'reset_mask'"):
+        sync.envs[0].reset(options={"reset_mask": np.ones(1, bool)})
 
 
 def test_wrong_seeds_and_masks_are_refused(both: Callable[..., Any]) -> None:
@@ -314,9 +323,6 @@ def test_wrong_seeds_and_masks_are_refused(both: Callable[..., Any]) -> None:
         view.reset(options={"reset_mask": np.ones(N, int)})
 
 
-@pytest.mark.xfail(
-    strict=True, reason="core: a refused reset leaves the vector view half reset (seeds taken over, no crowd)"
-)
 def test_a_refused_first_reset_can_be_repeated(both: Callable[..., Any]) -> None:
     view, _ = both(**FEED)
     with pytest.raises(RecGymError):
@@ -325,13 +331,25 @@ def test_a_refused_first_reset_can_be_repeated(both: Callable[..., Any]) -> None
     assert refused == [0] * N
 
 
-@pytest.mark.parametrize("seed", [2**63, 2**70])
-@pytest.mark.xfail(
-    strict=True, reason="core: seeds of 2**63 and above, which Gymnasium allows, wrap around or overflow"
-)
+@pytest.mark.parametrize("options", [{"user": 1000}, {"user": [1, 2]}, {"reset_mask": np.ones(2, bool)}])
+def test_a_refused_reset_changes_nothing(both: Callable[..., Any], options: dict[str, Any]) -> None:
+    """The session goes on, and its next episode is the one that would have come."""
+    refused, other = (both(**FEED)[0] for _ in range(2))
+    for view in (refused, other):
+        view.reset(seed=4)
+        view.step(np.arange(N))
+    with pytest.raises(RecGymError):
+        refused.reset(seed=9, options=options)
+    same(refused.step(np.arange(N)), other.step(np.arange(N)), "the step after")
+    same(refused.reset(), other.reset(), "the next episode")
+
+
+@pytest.mark.parametrize("seed", [2**63 - 2, 2**63, 2**70 + 5])
 def test_seeds_beyond_int64(both: Callable[..., Any], seed: int) -> None:
+    """The low 63 bits count, for each row by itself."""
     view, sync = both(**FEED)
     same(view.reset(seed=seed), sync.reset(seed=seed), "reset")
+    assert view._crowd.seed.tolist() == [(seed + i) % 2**63 for i in range(N)]
 
 
 def test_negative_seeds_are_gymnasiums_own_error(both: Callable[..., Any]) -> None:
@@ -339,3 +357,43 @@ def test_negative_seeds_are_gymnasiums_own_error(both: Callable[..., Any]) -> No
     for reset in (view.reset, sync.envs[0].reset):
         with pytest.raises(gym.error.Error, match=r"non-negative|greater or equal to 0|Seed must be"):
             reset(seed=-1)
+
+
+def test_one_negative_seed_among_many_is_refused(both: Callable[..., Any]) -> None:
+    view, _ = both(**FEED)
+    with pytest.raises(WrongSetting, match="seed is -1; whole numbers from 0 are needed"):
+        view.reset(seed=[0, 1, -1, 2, 3])
+
+
+def test_the_step_that_begins_an_episode_earns_nothing(both: Callable[..., Any]) -> None:
+    """NEXT_STEP: the ignored action of a row that ended is shown to nobody, whatever its people would have done."""
+    view, _ = both(**{**SLATES, "visits": 2, "session": FixedLength(6), "max_steps": 3})
+    view.reset(seed=2)
+    rng, begun = np.random.default_rng(0), 0
+    for step in range(24):
+        ended = view._ended.copy()
+        _, reward, terminated, truncated, info = view.step(sample(view, rng))
+        if step % 3 == 0:
+            view.reset(seed=[step] * N, options={"reset_mask": np.arange(N) == step % N})  # rows end at other times
+        assert not reward[ended].any()
+        assert not (terminated | truncated)[ended].any()
+        assert (reward[~ended] > 0).all(), "six videos are never all skipped at once in these sessions"
+        for name, value in info.items():
+            if name[0] != "_" and name not in ("user", "episode"):
+                assert not value[ended].any(), name
+                assert not info[f"_{name}"][ended].any(), name
+        begun += int(ended.sum())
+    assert begun > N
+
+
+def test_a_vector_views_own_time_limit_truncates_also_who_leaves_just_then(lively_users: CalibratedUsers) -> None:
+    """As Gymnasium's TimeLimit does; the setting max_steps truncates only who stays."""
+    leaving = {**FEED, "session": FixedLength(3), "users": lively_users}
+    for name, truncates in (("max_episode_steps", True), ("max_steps", False)):
+        view = RecVectorEnv(N, **{**leaving, name: 3})
+        view.reset(seed=0)
+        for step in range(3):
+            _, _, terminated, truncated, _ = view.step(np.full(N, step))
+        assert terminated.all()
+        assert truncated.tolist() == [truncates] * N
+        assert view.step(np.zeros(N, int))[4]["episode"].tolist() == [1] * N

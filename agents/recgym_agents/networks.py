@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from recgym.catalog import Catalog
+from recgym.compiled import compiled
 
 BLOCK = 256
 """Rows evaluated at once; the last block is padded with zeros."""
@@ -129,7 +129,7 @@ class _ExactLinearLayers(TorchFunctionMode):
         return (exact_linear if func is functional.linear else func)(*args, **(kwargs or {}))
 
 
-@njit(cache=True)
+@compiled
 def _linear(rows: np.ndarray, columns: np.ndarray, start: np.ndarray, out: np.ndarray) -> None:
     k, o = columns.shape
     for i in range(rows.shape[0]):

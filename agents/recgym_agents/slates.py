@@ -7,8 +7,8 @@ the query). Every function goes user by user, so row i has the same bits in ever
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from recgym.compiled import compiled
 from recgym.noise import Noise
 from recgym.observation import HISTORY
 from recgym.ranking import top_k_of_query, top_k_of_scores
@@ -144,7 +144,7 @@ def _items_at(place: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     return np.take_along_axis(candidate, place.astype(np.int64), axis=1) if candidate.shape[1] else place
 
 
-@njit(cache=True)
+@compiled
 def _distinct(uniform: np.ndarray, room: int) -> np.ndarray:
     """(n, k) int32: the j-th draw picks among the room - j numbers not yet taken, counted upwards."""
     n, k = uniform.shape
@@ -164,7 +164,7 @@ def _distinct(uniform: np.ndarray, room: int) -> np.ndarray:
     return out
 
 
-@njit(cache=True)
+@compiled
 def _candidate_scores(query: np.ndarray, columns: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     n, m = candidate.shape
     score = np.empty((n, m), np.float32)
@@ -177,7 +177,7 @@ def _candidate_scores(query: np.ndarray, columns: np.ndarray, candidate: np.ndar
     return score
 
 
-@njit(cache=True)
+@compiled
 def _unseen_first(ranked: np.ndarray, seen: np.ndarray, out: np.ndarray) -> None:
     k = out.shape[1]
     for i in range(ranked.shape[0]):
@@ -196,7 +196,7 @@ def _unseen_first(ranked: np.ndarray, seen: np.ndarray, out: np.ndarray) -> None
                     found += 1
 
 
-@njit(cache=True)
+@compiled
 def _softmax_slates(
     query: np.ndarray,
     columns: np.ndarray,
@@ -225,7 +225,7 @@ def _softmax_slates(
         log_prob[i] = _draw(weight, candidate[i], whole, uniform[i], out[i])
 
 
-@njit(cache=True)
+@compiled
 def _softmax_rows(score: np.ndarray, uniform: np.ndarray, place: np.ndarray, log_prob: np.ndarray) -> None:
     weight = np.empty(score.shape[1], np.float64)
     for i in range(score.shape[0]):
@@ -233,7 +233,7 @@ def _softmax_rows(score: np.ndarray, uniform: np.ndarray, place: np.ndarray, log
         log_prob[i] = _draw(weight, place[i], True, uniform[i], place[i])
 
 
-@njit(cache=True)
+@compiled
 def _weigh(score: np.ndarray, weight: np.ndarray) -> None:
     """weight = exp(score - best), the exponent at least -80."""
     best = score[0]
@@ -243,7 +243,7 @@ def _weigh(score: np.ndarray, weight: np.ndarray) -> None:
         weight[j] = np.exp(max(np.float64(score[j]) - np.float64(best), _LOWEST))
 
 
-@njit(cache=True)
+@compiled
 def _draw(weight: np.ndarray, candidate: np.ndarray, whole: bool, uniform: np.ndarray, out: np.ndarray) -> float:
     """Fill `out` where it starts with -1; the logarithm of the probability of `out` in any case."""
     drawn = out[0] < 0

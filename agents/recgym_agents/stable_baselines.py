@@ -12,13 +12,20 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 import torch
 
-from recgym.actions import Action, action_named
+from recgym.actions import Action
 from recgym.errors import WrongSetting
 from recgym.interaction_log import InteractionLog
+from recgym.observation import HISTORY
 from recgym.policy import Report
 from recgym.simulator import Simulator
 from recgym_agents.checkpoint import check_arrays, load_checkpoint, save_checkpoint, user_width
 from recgym_agents.networks import set_weights, shapes_of, torch_chance, weights_of
+from recgym_agents.stable_baselines_networks import (
+    StandardisedObservation,
+    UnseenActorCritic,
+    UnseenDQNPolicy,
+    fit_standard,
+)
 from recgym_agents.stable_baselines_policy import (
     Head,
     ItemDrawPolicy,
@@ -35,6 +42,7 @@ from recgym_agents.stable_baselines_settings import (
     SACSettings,
     TD3Settings,
 )
+from recgym_agents.unseen import played_action
 from recgym_agents.vec_env import SimulatorVecEnv
 
 import stable_baselines3 as sb3  # isort: skip (after vec_env, which silences gym's notice)
@@ -77,10 +85,11 @@ class StableBaselinesAgent:
         writer = _Scalars(report, self.simulator.slate_size)
         with _global_chance_kept():
             learner = self.algorithm(
-                "MlpPolicy", world, seed=seed % (1 << 32), device="cpu", verbose=0,
+                self._kind(), world, seed=seed % (1 << 32), device="cpu", verbose=0,
                 learning_rate=self.settings.learning_rate, gamma=self.settings.gamma,
-                policy_kwargs={"net_arch": list(self.settings.hidden)}, **self._arguments(),
+                policy_kwargs=self._network(), **self._arguments(),
             )  # fmt: skip
+            fit_standard(learner.policy, world)
             learner.set_logger(Logger(None, [writer]))
             learner.learn(self.settings.steps, log_interval=self._log_interval())
         self.policy = self._policy(learner.policy)
@@ -104,15 +113,32 @@ class StableBaselinesAgent:
     def _world(self, seed: int) -> SimulatorVecEnv:
         first = _TRAINING_SEEDS + seed % _USERS_PER_SEED * _USERS_PER_SEED
         seeds = np.arange(first, first + self.settings.n_users)
-        return SimulatorVecEnv(self.simulator, self.settings.action, seeds, self.settings.reward_scale)
+        s = self.settings
+        return SimulatorVecEnv(self.simulator, s.action, seeds, s.reward_scale, s.repeats)
 
     def _untrained(self) -> Any:
         """The policy network with initial weights, as Stable-Baselines3 makes it."""
-        world = SimulatorVecEnv(self.simulator, self.settings.action, np.zeros(1, np.int64))
-        kind = self.algorithm.policy_aliases["MlpPolicy"]
-        rate, hidden = self.settings.learning_rate, list(self.settings.hidden)
+        s = self.settings
+        world = SimulatorVecEnv(self.simulator, s.action, np.zeros(1, np.int64), repeats=s.repeats)
         with torch_chance(0):
-            return kind(world.observation_space, world.action_space, lambda _: rate, net_arch=hidden)
+            return self._kind()(
+                world.observation_space, world.action_space, lambda _: s.learning_rate, **self._network()
+            )
+
+    def _kind(self) -> Any:
+        """The class of the policy network."""
+        return self.algorithm.policy_aliases["MlpPolicy"]
+
+    def _leaves_out_seen(self) -> bool:
+        """Whether the network chooses among items, told which ones were seen."""
+        return bool(self.settings.action == "item" and not self.settings.repeats)
+
+    def _network(self) -> dict[str, Any]:
+        """Arguments of the policy network's constructor."""
+        return {
+            "net_arch": list(self.settings.hidden), "features_extractor_class": StandardisedObservation,
+            "features_extractor_kwargs": {"seen_columns": HISTORY if self._leaves_out_seen() else 0},
+        }  # fmt: skip
 
     def _policy(self, network: Any) -> Any:
         """The network as a policy."""
@@ -123,7 +149,7 @@ class StableBaselinesAgent:
         return kind(network, head, self.squash, self._action(), self.settings.stochastic)
 
     def _action(self) -> Action:
-        return action_named(self.settings.action, self.simulator)
+        return played_action(self.settings.action, self.simulator, self.settings.repeats)
 
     def vector(self, network: Any, flat: torch.Tensor) -> torch.Tensor:
         """(n, D) -> (n, 2 d): mean and standard deviation of the action vector before `squash`."""
@@ -152,12 +178,18 @@ class StableBaselinesAgent:
 class _OnPolicyAgent(StableBaselinesAgent):
     """What PPO and A2C share: a Gaussian over vectors, or a softmax over items."""
 
+    def _network(self) -> dict[str, Any]:
+        return super()._network() | {"log_std_init": float(np.log(self.settings.action_noise))}
+
+    def _kind(self) -> Any:
+        return UnseenActorCritic if self._leaves_out_seen() else super()._kind()
+
     def _policy(self, network: Any) -> Any:
         if self.settings.action != "item":
             return super()._policy(network)
         return ItemDrawPolicy(
             network, lambda flat: network.get_distribution(flat).distribution.logits, self._action(),
-            self.settings.stochastic,
+            self.settings.stochastic, self.settings.repeats,
         )  # fmt: skip
 
     def vector(self, network: Any, flat: torch.Tensor) -> torch.Tensor:
@@ -214,9 +246,17 @@ class DQN(_OffPolicyAgent):
     name = "dqn"
     algorithm = sb3.DQN
 
+    def _kind(self) -> Any:
+        return UnseenDQNPolicy
+
+    def _network(self) -> dict[str, Any]:
+        similar = self.settings.similar and not self.simulator.candidates.size
+        vector = self.simulator.catalog.vector if similar else None
+        return super()._network() | {"item_vector": vector, "masked": self._leaves_out_seen()}
+
     def _policy(self, network: Any) -> Any:
         epsilon = self.settings.epsilon if self.settings.stochastic else 0.0
-        return ItemValuePolicy(network, network.q_net, self._action(), epsilon)
+        return ItemValuePolicy(network, network.q_net, self._action(), epsilon, self.settings.repeats)
 
     def _arguments(self) -> dict[str, Any]:
         s = self.settings

@@ -16,6 +16,7 @@ from recgym.policy import Choice, Memory
 from recgym.simulator import Crowd, Simulator
 from recgym_agents.networks import in_blocks
 from recgym_agents.slates import best_of_scores, softmax_of_scores, with_exploration
+from recgym_agents.unseen import SeenCrowd, with_seen_places
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 """From flat observations (n, D) to what a policy needs of its network, (n, ...)."""
@@ -85,9 +86,11 @@ class ItemDrawPolicy:
         head: (n, D) -> (n, m) logits, one per item or candidate.
         action: "item".
         stochastic: whether to draw the item or to take the likeliest.
+        repeats: if not, the head is given 20 columns more, the places of the items that were seen.
     """
 
-    def __init__(self, network: Any, head: Head, action: Action, stochastic: bool) -> None:
+    def __init__(self, network: Any, head: Head, action: Action, stochastic: bool, repeats: bool) -> None:
+        self.repeats = repeats
         network.set_training_mode(False)
         self.network = network
         self.head = head
@@ -100,7 +103,7 @@ class ItemDrawPolicy:
 
     def act(self, observation: Observation, memory: Memory, noise: Noise) -> Choice:
         """See `Policy.act`; the draw is called "policy item"."""
-        logits = in_blocks(self.head, observation.flat)
+        logits = in_blocks(self.head, _looked_at(observation, self.repeats))
         if self.stochastic:
             place, log_prob = softmax_of_scores(logits, noise.uniform("policy item", 1))
         else:
@@ -115,10 +118,12 @@ class ItemValuePolicy:
         network: what `head` evaluates; kept so that it can be saved.
         head: (n, D) -> (n, m) values, one per item or candidate.
         action: "item".
-        epsilon: probability of a uniform item.
+        epsilon: probability of a uniform item, seen or not.
+        repeats: if not, the head is given 20 columns more, the places of the items that were seen.
     """
 
-    def __init__(self, network: Any, head: Head, action: Action, epsilon: float) -> None:
+    def __init__(self, network: Any, head: Head, action: Action, epsilon: float, repeats: bool) -> None:
+        self.repeats = repeats
         network.set_training_mode(False)
         self.network = network
         self.head = head
@@ -131,25 +136,21 @@ class ItemValuePolicy:
 
     def act(self, observation: Observation, memory: Memory, noise: Noise) -> Choice:
         """See `Policy.act`; the draws are "policy explore" and "policy uniform"."""
-        value = in_blocks(self.head, observation.flat)
+        value = in_blocks(self.head, _looked_at(observation, self.repeats))
         item = self.action.items(seen_crowd(observation), best_of_scores(value))
         item, log_prob = with_exploration(item, self.epsilon, observation.candidate, value.shape[1], noise)
         return Choice(item, log_prob, memory)
 
 
-class _SeenCrowd:
-    """As much of a `Crowd` as the actions "item" and "query" read."""
-
-    def __init__(self, observation: Observation) -> None:
-        self.candidate = observation.candidate
-
-    def __len__(self) -> int:
-        return len(self.candidate)
+def _looked_at(observation: Observation, repeats: bool) -> np.ndarray:
+    if repeats:
+        return observation.flat
+    return with_seen_places(observation.flat, observation.history_item, observation.candidate)
 
 
 def seen_crowd(observation: Observation) -> Crowd:
     """What the actions "item" and "query" need to know of the users, from what the policy sees."""
-    return cast(Crowd, _SeenCrowd(observation))
+    return cast(Crowd, SeenCrowd(observation))
 
 
 def clipped(vector: np.ndarray) -> np.ndarray:

@@ -37,6 +37,9 @@ class LearnerSettings:
     stochastic: bool = False
     """Whether the finished policy explores as it did in training, or takes its best action."""
 
+    repeats: bool = False
+    """Whether an item among the user's last 20 may be shown again, in training and afterwards."""
+
     allowed: ClassVar[tuple[str, ...]] = ("query", "weights")
     """Actions this learner can put out."""
 
@@ -77,6 +80,9 @@ class PPOSettings(LearnerSettings):
     clip: float = 0.2
     """How far the probability ratio may move within one update."""
 
+    action_noise: float = 1.0
+    """Standard deviation of each coordinate of the action vector as training begins; it is learned from there."""
+
     allowed: ClassVar[tuple[str, ...]] = ("query", "weights", "item")
 
 
@@ -95,6 +101,9 @@ class A2CSettings(LearnerSettings):
 
     gae_lambda: float = 0.9
     """Trade between bias (0) and variance (1) of the advantages."""
+
+    action_noise: float = 1.0
+    """Standard deviation of each coordinate of the action vector as training begins; it is learned from there."""
 
     allowed: ClassVar[tuple[str, ...]] = ("query", "weights", "item")
 
@@ -128,6 +137,10 @@ class DQNSettings(OffPolicySettings):
 
     action: str = "item"
     """What the network puts out: a value for every item, the largest of which is shown."""
+
+    similar: bool = True
+    """Whether the value of an item is a dot product with its vector, so that similar items learn together, or an output
+    of its own. Among candidates, whose places hold other items at every step, it is always an output of its own."""
 
     target_interval: int = 20
     """Steps of all users between two copies of the network into the target network."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from recgym.actions import action_named
 from recgym.simulator import Simulator
+from recgym_agents.unseen import played_action, with_seen_places
 
 # Where the dead `gym` is installed (d3rlpy requires it), importing Stable-Baselines3 prints its farewell: empty that.
 with contextlib.suppress(ImportError):
@@ -38,25 +38,31 @@ class SimulatorVecEnv(VecEnv):
         action: "item", "query" or "weights".
         seed: (n,) int64, one seed per user.
         reward_scale: every reward is multiplied by it.
+        repeats: whether an item among the user's last 20 may be shown again. If not, queries and weights are decoded
+            by `UnseenAction`; with the action "item", 20 columns more tell the network which ones to leave out
+            (`with_seen_places`), and an item that is chosen nonetheless (when exploring) is shown.
     """
 
-    def __init__(self, simulator: Simulator, action: str, seed: np.ndarray, reward_scale: float = 1.0) -> None:
+    def __init__(
+        self, simulator: Simulator, action: str, seed: np.ndarray, reward_scale: float = 1.0, repeats: bool = True
+    ) -> None:
         self.simulator = simulator
-        self.action = action_named(action, simulator)
+        self.action = played_action(action, simulator, repeats)
         self.user_seed = np.asarray(seed, np.int64)
         self.reward_scale = reward_scale
         self.render_mode = None
         self._crowd = simulator.start(self.user_seed)
         self._reward_sum = np.zeros(len(self.user_seed))
         self._action = np.empty(0)
-        width = simulator.flat(self._crowd).shape[1]
+        self._tells_seen = action == "item" and not repeats
+        width = self._observed().shape[1]
         super().__init__(len(self.user_seed), spaces.Box(-np.inf, np.inf, (width,), np.float32), self.action.space)
 
     def reset(self) -> np.ndarray:
         """(n, D) float32: everybody begins episode 0 of the own seed."""
         self._crowd = self.simulator.start(self.user_seed)
         self._reward_sum[:] = 0
-        return self.simulator.flat(self._crowd)
+        return self._observed()
 
     def step_async(self, actions: np.ndarray) -> None:
         """Keep the actions of all users until `step_wait`."""
@@ -67,7 +73,7 @@ class SimulatorVecEnv(VecEnv):
         turn = self.simulator.step(self._crowd, self.action.items(self._crowd, self._action))
         self._reward_sum += turn.reward
         done = turn.terminated | turn.truncated
-        flat = self.simulator.flat(self._crowd)
+        flat = self._observed()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         rows = np.flatnonzero(done)
         if len(rows):
@@ -80,8 +86,13 @@ class SimulatorVecEnv(VecEnv):
                 }
             self._reward_sum[rows] = 0
             self.simulator.restart(self._crowd, rows)
-            flat[rows] = self.simulator.flat(self._crowd)[rows]
+            flat[rows] = self._observed()[rows]
         return flat, (turn.reward * self.reward_scale).astype(np.float32), done, infos
+
+    def _observed(self) -> np.ndarray:
+        crowd = self._crowd
+        flat = self.simulator.flat(crowd)
+        return with_seen_places(flat, crowd.recorder.item, crowd.candidate) if self._tells_seen else flat
 
     def close(self) -> None:
         """Nothing is held open."""

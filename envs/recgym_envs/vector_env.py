@@ -159,7 +159,7 @@ class RecVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         persons = np.asarray(user)
         if persons.shape not in ((), (self.num_envs,)):
             raise WrongShape(f"options['user'] has shape {persons.shape}; one number or {self.num_envs} are needed.")
-        return np.broadcast_to(persons, (self.num_envs,))[rows]
+        return np.asarray(np.broadcast_to(persons, (self.num_envs,))[rows])
 
     def _given_seeds(self, seed: int | Sequence[int | None] | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All seeds after this reset, and the `rows` that were given one. Unseeded rows draw theirs once, at first."""

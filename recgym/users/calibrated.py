@@ -212,8 +212,6 @@ class CalibratedUsers:
     feedback: tuple[str, ...] = FEEDBACK
     profile_is_static = True
     """`observe` gives a person the same profile at every step, so the simulator asks once an episode."""
-    state_is_fresh = True
-    """`start` and `change` return arrays that nobody else holds, so the simulator may write into them."""
 
     def __init__(self, population: Population, parameters: CalibratedParameters) -> None:
         if population.taste.shape[1] % 4:
@@ -222,9 +220,10 @@ class CalibratedUsers:
         self.parameters = parameters
         self.n_users = len(population)
         level, user, _, taste, *_ = parameters.watch
-        self._trait_scale = np.concatenate([[user], parameters.user_scale]).astype(np.float32)
-        self._trait_shift = np.array([level, 0, 0, 0, 0, 0], np.float32)
-        self._taste_scale = np.float32(taste / np.sqrt(population.taste.shape[1]))
+        trait_scale = np.concatenate([[user], parameters.user_scale]).astype(np.float32)
+        trait_shift = np.array([level, 0, 0, 0, 0, 0], np.float32)
+        self._trait = population.trait * trait_scale + trait_shift
+        self._taste = population.taste * np.float32(taste / np.sqrt(population.taste.shape[1]))
         self._packed_for: Catalog | None = None
         self._items = np.zeros((0, 0), np.float32)
         self._settings = kernels.Settings.of(parameters)
@@ -243,20 +242,30 @@ class CalibratedUsers:
 
     def start(self, user: np.ndarray, noise: Noise) -> CalibratedState:
         """See `UserModel.start`."""
-        people = self.population
-        return CalibratedState(
-            user=np.array(user, np.int64),
-            taste=people.taste[user] * self._taste_scale,
-            trait=people.trait[user] * self._trait_scale + self._trait_shift,
-            recent_tag=np.full((len(user), kernels.RECENT), -1, np.int16),
-            recent_item=np.full((len(user), kernels.REMEMBERED), -1, np.int32),
-            exposures=np.zeros(len(user), np.int32),
-            shown=np.zeros(len(user), np.int32),
+        n, d = len(user), self._taste.shape[1]
+        state = CalibratedState(
+            user=np.empty(n, np.int64),
+            taste=np.empty((n, d), np.float32),
+            trait=np.empty((n, len(TRAITS)), np.float32),
+            recent_tag=np.empty((n, kernels.RECENT), np.int16),
+            recent_item=np.empty((n, kernels.REMEMBERED), np.int32),
+            exposures=np.empty(n, np.int32),
+            shown=np.empty(n, np.int32),
         )
+        self.start_into(state, np.arange(n), user)
+        return state
+
+    def start_into(self, state: CalibratedState, rows: np.ndarray, user: np.ndarray) -> None:
+        """Write the state of persons `user` (r,) into `rows` (r,) of a state, in place."""
+        kernels.start_rows(rows, np.asarray(user, np.int64), self._taste, self._trait, *state)
 
     def observe(self, state: CalibratedState) -> np.ndarray:
         """See `UserModel.observe`."""
-        return np.asarray(self.population.profile[state.user])
+        return self.profile_of(state.user)
+
+    def profile_of(self, user: np.ndarray) -> np.ndarray:
+        """(n, P) float32: the profile of persons `user` (n,)."""
+        return np.asarray(self.population.profile[user])
 
     def habits(self, user: np.ndarray) -> Habits:
         """See `HabitualUserModel.habits`."""
@@ -321,7 +330,7 @@ class CalibratedUsers:
         n_left: int = step(
             *crowd.state[1:], self.items(catalog), self._settings.ratio, self._settings.numbers, crowd.habits.patience,
             _HATE, catalog.tag, crowd.key, session.numbers, *out, *crowd.ledger(), item, watch, feedback,
-            catalog.vector, catalog.duration_s, weights, ends,
+            catalog.vector, catalog.duration_s, catalog.log_duration, weights, ends,
         )  # fmt: skip
         return n_left
 

@@ -154,6 +154,34 @@ def _known(recent_item: np.ndarray, i: int, x: int) -> float:
 
 
 @compiled
+def start_rows(
+    rows: np.ndarray,
+    person: np.ndarray,
+    person_taste: np.ndarray,
+    person_trait: np.ndarray,
+    user: np.ndarray,
+    taste: np.ndarray,
+    trait: np.ndarray,
+    recent_tag: np.ndarray,
+    recent_item: np.ndarray,
+    exposures: np.ndarray,
+    shown: np.ndarray,
+) -> None:
+    """Set `rows` (r,) of a state to persons (r,) who have seen nothing yet."""
+    for r in range(len(rows)):
+        i, p = rows[r], person[r]
+        user[i] = p
+        for c in range(taste.shape[1]):
+            taste[i, c] = person_taste[p, c]
+        for c in range(trait.shape[1]):
+            trait[i, c] = person_trait[p, c]
+        recent_tag[i, :] = -1
+        recent_item[i, :] = -1
+        exposures[i] = 0
+        shown[i] = 0
+
+
+@compiled
 def respond_rows(
     start: int,
     stop: int,

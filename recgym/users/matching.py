@@ -62,9 +62,9 @@ def matched(
     """The users with a watch table and intercepts under which replays of the log show the log's quantiles and rates."""
     wanted = np.array([feedback_column(rows.log, name).sum() for name in EXPLICIT])
     for k in range(settings.rounds):
-        seen = np.concatenate([
-            _score_and_chances(users, catalog, rows, _FIRST_EPISODE + k * settings.replays + r)[:, None] for r in range(settings.replays)
-        ], axis=1)  # fmt: skip
+        first = _FIRST_EPISODE + k * settings.replays
+        episodes = range(first, first + settings.replays)
+        seen = np.stack([_score_and_chances(users, catalog, rows, episode) for episode in episodes], axis=1)
         parameters = users.parameters
         expected = seen[:, :, 1:].sum(axis=0).mean(axis=0)
         shift = np.where(parameters.intercept[:, 0] > NEVER, np.log((wanted + 0.1) / (expected + 0.1)), 0)

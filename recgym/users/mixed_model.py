@@ -155,7 +155,7 @@ class _State:
         """New users; returns their conditional means (U, 1 + d)."""
         mean = np.empty_like(self.user)
         prior = self.rows.profile @ self.coefficient
-        normal = self.rng.standard_normal(self.user.shape)
+        normal = np.asarray(self.rng.standard_normal(self.user.shape))
         left = self.score - self.item[self.rows.item]
         order, start = self.by_user
         draw_users(self.user, mean, left, self.rows.item, self.rows.content, order, start, prior, self._precision(),
