@@ -25,8 +25,8 @@ from recgym.users.calibrated import CalibratedUsers
 PROFILE_BOUND = 1e6
 """Largest number a profile or a watch time may hold."""
 
-_TAKEN = {"watch_time_s", "skip", "early_exit", "item", "left", "return_gap_days", "user", "episode", "complete",
-          "slate_watch_time_s", "slate_feedback", "reward", "depth"}  # fmt: skip
+_TAKEN = {"watch_time_s", "skip", "early_exit", "item", "left", "return_gap_days", "user", "episode",
+          "slate_watch_time_s", "slate_feedback", "reward"}  # fmt: skip
 
 
 class Turn(NamedTuple):
