@@ -59,6 +59,8 @@ def compiled_with(function: Any, inline: str) -> Any:
     njit: Any = numba.njit
     # error_model="numpy": a division by zero gives infinity, as in NumPy, instead of a branch at every division.
     dispatcher = njit(function, cache=True, inline=inline, error_model="numpy")
+    if dispatcher is function:  # NUMBA_DISABLE_JIT, for debuggers and coverage
+        return function
     if dispatcher._cache.cache_path is not None:
         watchful: Any = _WatchfulCache
         dispatcher._cache = watchful(dispatcher.py_func)

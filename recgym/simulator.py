@@ -189,7 +189,7 @@ class Simulator:
         if n_left:
             self._end_visits(crowd, out, gap)
         if not self._static_profile:
-            crowd.profile[:] = self._checked_profile(crowd.state, n)
+            crowd.profile[:] = self._checked_profile(crowd.state, n, crowd.profile.shape[1])
         if self.candidates.size:
             crowd.candidate = self._candidates(crowd)
         cost = {name: out.total[:, column] for name, column in self._costs.items()}
@@ -287,7 +287,7 @@ class Simulator:
             return
         state = self._started(crowd, rows, persons)
         crowd.state = put(crowd.state, rows, state)
-        crowd.profile[rows] = self._checked_profile(state, len(rows))
+        crowd.profile[rows] = self._checked_profile(state, len(rows), crowd.profile.shape[1])
 
     def _checked_persons(self, user: np.ndarray, n: int) -> np.ndarray:
         user = np.asarray(user)
@@ -357,13 +357,14 @@ class Simulator:
                 raise BrokenUserModel(f"{name}'s state has {field_name} {what}; an array of {n} rows is needed.")
         return state
 
-    def _checked_profile(self, state: Any, n: int) -> np.ndarray:
-        """(n, P) float32, an array of the simulator's own."""
+    def _checked_profile(self, state: Any, n: int, width: int | None = None) -> np.ndarray:
+        """(n, P) float32, an array of the simulator's own; P is `width` where the episode has begun."""
         profile = np.array(self.users.observe(state))
-        if profile.ndim != 2 or len(profile) != n or profile.dtype != np.float32:
+        shape = (n, profile.shape[-1] if width is None and profile.ndim else width)
+        if profile.ndim != 2 or profile.shape != shape or profile.dtype != np.float32:
             raise BrokenUserModel(
                 f"{type(self.users).__name__}.observe gave shape {profile.shape}, type {profile.dtype}; "
-                f"({n}, P) float32 is needed."
+                f"({n}, {'P' if width is None else width}) float32 is needed."
             )
         fine = np.abs(profile) <= PROFILE_BOUND
         if not fine.all():

@@ -8,11 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from recgym_agents import make_agent
-from recgym_agents.behaviour_cloning import CloningPolicy, full_softmax_loss, sampled_softmax_loss
-from recgym_agents.fitting import held_out
-from recgym_agents.networks import ItemScorer, torch_chance
-from recgym_agents.oracle import Oracle
 from test_agents_tiny_world import (
     BEST,
     BEST_S,
@@ -36,6 +31,11 @@ from recgym.rollout import rollout
 from recgym.simulator import Simulator
 from recgym.users.defaults import calibrated_users
 from recgym.users.synthetic import synthetic_catalog
+from recgym_agents import make_agent
+from recgym_agents.behaviour_cloning import CloningPolicy, full_softmax_loss, sampled_softmax_loss
+from recgym_agents.fitting import held_out
+from recgym_agents.networks import ItemScorer, torch_chance
+from recgym_agents.oracle import Oracle
 
 FEW_ROWS: dict[str, Any] = {"hidden": (32,), "batch": 64, "learning_rate": 3e-3, "epochs": 30, "patience": 5}
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recgym_agents import make_agent
 from test_agents_tiny_world import (
     BEST,
     BEST_S,
@@ -19,10 +18,12 @@ from test_agents_tiny_world import (
 )
 
 from recgym.rollout import rollout
+from recgym_agents import make_agent
 
 FEW_ROWS: dict[str, Any] = {"hidden": (32,), "batch": 64, "learning_rate": 3e-3, "epochs": 20, "patience": 5}
-ON_POLICY: dict[str, Any] = {"n_users": 64, "hidden": (32,), "gamma": 0.0, "learning_rate": 3e-3}
-OFF_POLICY: dict[str, Any] = {"n_users": 64, "hidden": (32,), "gamma": 0.0, "learning_starts": 640, "batch": 64}
+SHARED: dict[str, Any] = {"n_users": 64, "hidden": (32,), "gamma": 0.0, "reward_scale": 0.1, "repeats": True}
+ON_POLICY: dict[str, Any] = SHARED | {"learning_rate": 3e-3, "action_noise": 1.0}
+OFF_POLICY: dict[str, Any] = SHARED | {"learning_starts": 640, "batch": 64, "learning_rate": 3e-4}
 RANDOM_S = (BEST_S + sum(2 + 0.2 * j for j in range(N_ITEMS)) - np.mean([2 + 0.2 * j for j in BEST])) / N_ITEMS
 
 LEARNERS: dict[str, dict[str, Any]] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from test_agents_tiny_world import N_ITEMS, tiny_catalog
+
 from recgym_agents.networks import (
     ItemScorer,
     Standardise,
@@ -15,7 +17,6 @@ from recgym_agents.networks import (
     torch_chance,
     weights_of,
 )
-from test_agents_tiny_world import N_ITEMS, tiny_catalog
 
 
 @pytest.mark.parametrize("widths", [(5, 8, 4), (37, 6, 3), (101, 64, 64, 1), (1, 1), (83, 128, 33), (16, 8, 500)])

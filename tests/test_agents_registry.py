@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recgym_agents import AGENTS, agent_settings, make_agent
-from recgym_agents.construction import load_agent
 from test_agents_tiny_world import candidate_world, log_of, slate_world, tiny_world
 
 from recgym.errors import BadData, UnknownName, WrongSetting
@@ -19,6 +17,8 @@ from recgym.policy import PrivilegedPolicy
 from recgym.simulator import Simulator
 from recgym.storage import read_json, write_json
 from recgym.testing import check_agent
+from recgym_agents import AGENTS, agent_settings, make_agent
+from recgym_agents.construction import load_agent
 
 SMALL: dict[str, dict[str, Any]] = {
     "behaviour_cloning": {"hidden": (8,), "dimension": 4, "epochs": 2},

@@ -6,6 +6,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+
+from recgym.noise import Noise
 from recgym_agents.slates import (
     best_slates,
     softmax_of_scores,
@@ -15,8 +17,6 @@ from recgym_agents.slates import (
     unseen_first,
     with_exploration,
 )
-
-from recgym.noise import Noise
 
 NO_CANDIDATES = np.empty((1, 0), np.int32)
 

@@ -10,12 +10,12 @@ from typing import Literal
 
 import gymnasium
 import pytest
-from recgym_experiments.agent_settings import parse_overrides, plain
-from recgym_experiments.command_line import COMMANDS, main
-from recgym_experiments.flags import peek
 
 from recgym.errors import UnknownName, WrongSetting
 from recgym.interaction_log import InteractionLog
+from recgym_experiments.agent_settings import parse_overrides, plain
+from recgym_experiments.command_line import COMMANDS, main
+from recgym_experiments.flags import peek
 
 
 def run(*words: str) -> int:

@@ -10,15 +10,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from recgym_agents import AGENTS
-from recgym_envs.worlds import make_simulator
-from recgym_experiments import EXPERIMENTS
-from recgym_experiments import compare as compare_module
-from recgym_experiments.cells import EVALUATION_SEED, LOG_SEED, MOST_SESSIONS, differences, whole_folder
-from recgym_experiments.compare import PRESETS, Settings, online_comparison, plan, prepare
-from recgym_experiments.curves import POINTS, Curves, thinned
-from recgym_experiments.fingerprint import fingerprint, world_name
-from recgym_experiments.results import per_exposure, survival
 from rich.console import Console
 
 from recgym.errors import MissingExtra, WrongSetting
@@ -29,6 +20,15 @@ from recgym.observation import Observation
 from recgym.policy import Choice, Report
 from recgym.simulator import Simulator
 from recgym.storage import read_json, write_json
+from recgym_agents import AGENTS
+from recgym_envs.worlds import make_simulator
+from recgym_experiments import EXPERIMENTS
+from recgym_experiments import compare as compare_module
+from recgym_experiments.cells import EVALUATION_SEED, LOG_SEED, MOST_SESSIONS, differences, whole_folder
+from recgym_experiments.compare import PRESETS, Settings, online_comparison, plan, prepare
+from recgym_experiments.curves import POINTS, Curves, thinned
+from recgym_experiments.fingerprint import fingerprint, world_name
+from recgym_experiments.results import per_exposure, survival
 
 pytest.importorskip("torch", reason="agents are kept with the extra `train` only")
 

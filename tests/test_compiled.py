@@ -106,7 +106,6 @@ def test_both_ways_to_write_it() -> None:
     assert _sum_of_twice.__name__ == "_sum_of_twice"
 
 
-@pytest.mark.xfail(strict=True, reason="core: NUMBA_DISABLE_JIT=1 (debuggers, coverage) breaks every import of recgym")
 def test_without_numba_everything_runs_as_plain_python() -> None:
     code = "from recgym.noise import Noise; import numpy as np; print(Noise.of(np.arange(3), 0).uniform('x').tolist())"
     done = [

@@ -46,7 +46,6 @@ def only(simulator: Simulator, crowd: Crowd, rows: np.ndarray) -> Crowd:
         "key",
         "user",
         "session",
-        "profile",
         "visit",
         "clock_h",
         "days_away",
@@ -56,7 +55,7 @@ def only(simulator: Simulator, crowd: Crowd, rows: np.ndarray) -> Crowd:
         setattr(out, name, getattr(crowd, name)[rows].copy())
     out.state = type(crowd.state)(*(column[rows] for column in crowd.state))
     out.habits = type(crowd.habits)(*(column[rows] for column in crowd.habits))
-    for name in ("item", "watch_time_s", "log_watch_time", "feedback", "digest", "count"):
+    for name in ("item", "watch_time_s", "feedback", "table", "count"):
         getattr(out.recorder, name)[:] = getattr(crowd.recorder, name)[rows]
     return out
 

@@ -27,17 +27,22 @@ NEVER = {
 ON_CALL = {"export.py": {"d3rlpy"}}
 """Files that may import what their package must not, inside the function that needs it (architecture, section 2)."""
 
+BY_NAME = ("import_module", "__import__", "_package")
+"""Functions that import what their first argument names."""
+
 VAGUE = {"utils", "util", "common", "base", "helpers", "helper", "misc"}
 
 
 def imported(source: str) -> Iterator[tuple[int, str]]:
-    """Line and top-level name of every absolute import, at any depth, also by `import_module("name")` and the like."""
+    """Line and top-level name of every absolute import, at any depth, by `import_module("name")` too."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.lineno, node.module.split(".")[0]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__", "_package")):
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+            ("import_module", "__import__", "_package")
+        ):
             name = node.args[0] if node.args else None
             if isinstance(name, ast.Constant) and isinstance(name.value, str):
                 yield node.lineno, name.value.split(".")[0]

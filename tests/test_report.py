@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from recgym.fidelity_report import FidelityReport, Line
+from recgym.storage import read_json, write_json
 from recgym_experiments.fidelity_page import fidelity_figures, page
 from recgym_experiments.figures import all_figures, colour_of
 from recgym_experiments.page import script_safe
 from recgym_experiments.report import flat, headline, rebuild_report, report_html
 from recgym_experiments.tables import as_markdown, as_table, best_cells, in_order, number, with_interval
-from rich.console import Console
-
-from recgym.fidelity_report import FidelityReport, Line
-from recgym.storage import read_json, write_json
 
 
 def interval(mean: float, spread: float = 1.0) -> dict[str, float]:

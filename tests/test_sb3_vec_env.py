@@ -9,8 +9,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from recgym_agents import make_agent
-from recgym_agents.vec_env import SimulatorVecEnv
 from stable_baselines3.common.vec_env.util import obs_space_info
 from test_agents_tiny_world import N_ITEMS, candidate_world, tiny_world
 
@@ -18,6 +16,8 @@ from recgym.actions import action_named
 from recgym.errors import WrongSetting
 from recgym.session import Patience
 from recgym.simulator import Simulator
+from recgym_agents import make_agent
+from recgym_agents.vec_env import SimulatorVecEnv
 
 N = 7
 

@@ -78,7 +78,6 @@ def test_wrong_parts_are_named(make: Callable[[], Any], kind: type[Exception], m
         make()
 
 
-@pytest.mark.xfail(strict=True, reason="core: a class whose n_users is a class attribute passes as a user model")
 def test_a_class_instead_of_its_object_is_named() -> None:
     with pytest.raises(WrongSetting, match=r"users=TheirUsers\(\)"):
         make_simulator("recgym/TwoItem-v0", users=TwoItemUsers)

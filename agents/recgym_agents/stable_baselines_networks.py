@@ -81,6 +81,11 @@ class UnseenActorCritic(ActorCriticPolicy):
         self._place = obs[:, -HISTORY:]
         return super().extract_features(obs, features_extractor)
 
+    def get_distribution(self, obs: Any) -> Distribution:
+        """See `ActorCriticPolicy.get_distribution`, which does not come by `extract_features`."""
+        self._place = obs[:, -HISTORY:]
+        return super().get_distribution(obs)
+
     def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Distribution:
         logits = without_seen(self.action_net(latent_pi), self._place, _NEVER)
         return self.action_dist.proba_distribution(action_logits=logits)

@@ -28,7 +28,7 @@ class LearnerSettings:
     n_users: int = 128
     """Users played at once."""
 
-    gamma: float = 0.95
+    gamma: float = 0.8
     """Discount of a reward one step later."""
 
     reward_scale: float = 0.1
@@ -56,11 +56,37 @@ class LearnerSettings:
 
 
 @dataclass(frozen=True)
-class PPOSettings(LearnerSettings):
+class OnPolicySettings(LearnerSettings):
+    """What PPO and A2C share."""
+
+    reward_scale: float = 0.01
+    """Every reward is multiplied by it before learning, so that the value's gradients do not drown the policy's."""
+
+    entropy: float = 0.0
+    """Weight of the policy's entropy, which keeps it exploring."""
+
+    gae_lambda: float = 0.9
+    """Trade between bias (0) and variance (1) of the advantages."""
+
+    action_noise: float = 0.4
+    """Standard deviation of each coordinate of the action vector as training begins; it is learned from there."""
+
+    allowed: ClassVar[tuple[str, ...]] = ("query", "weights", "item")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(type(self).__name__.removesuffix("Settings").lower(), action_noise=self.action_noise)
+
+
+@dataclass(frozen=True)
+class PPOSettings(OnPolicySettings):
     """Settings of PPO."""
 
-    learning_rate: float = 1e-3
-    """Adam's step size."""
+    steps: int = 400_000
+    """Steps of users played in training, all users together."""
+
+    n_users: int = 32
+    """Users played at once."""
 
     rollout_steps: int = 16
     """Steps of each user between two updates."""
@@ -71,41 +97,22 @@ class PPOSettings(LearnerSettings):
     epochs: int = 3
     """Passes over the transitions of an update."""
 
-    entropy: float = 0.0
-    """Weight of the policy's entropy, which keeps it exploring."""
-
-    gae_lambda: float = 0.9
-    """Trade between bias (0) and variance (1) of the advantages."""
-
     clip: float = 0.2
     """How far the probability ratio may move within one update."""
 
-    action_noise: float = 1.0
-    """Standard deviation of each coordinate of the action vector as training begins; it is learned from there."""
-
-    allowed: ClassVar[tuple[str, ...]] = ("query", "weights", "item")
-
 
 @dataclass(frozen=True)
-class A2CSettings(LearnerSettings):
+class A2CSettings(OnPolicySettings):
     """Settings of A2C."""
+
+    steps: int = 500_000
+    """Steps of users played in training, all users together."""
 
     learning_rate: float = 7e-4
     """RMSprop's step size."""
 
     rollout_steps: int = 8
     """Steps of each user between two updates."""
-
-    entropy: float = 0.0
-    """Weight of the policy's entropy, which keeps it exploring."""
-
-    gae_lambda: float = 0.9
-    """Trade between bias (0) and variance (1) of the advantages."""
-
-    action_noise: float = 1.0
-    """Standard deviation of each coordinate of the action vector as training begins; it is learned from there."""
-
-    allowed: ClassVar[tuple[str, ...]] = ("query", "weights", "item")
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,12 @@ class OffPolicySettings(LearnerSettings):
 class DQNSettings(OffPolicySettings):
     """Settings of DQN."""
 
+    steps: int = 40_000
+    """Steps of users played in training, all users together."""
+
+    reward_scale: float = 0.01
+    """Every reward is multiplied by it before learning; errors above 1 would count by their size, not their square."""
+
     action: str = "item"
     """What the network puts out: a value for every item, the largest of which is shown."""
 
@@ -158,6 +171,9 @@ class DQNSettings(OffPolicySettings):
 class SACSettings(OffPolicySettings):
     """Settings of SAC."""
 
+    reward_scale: float = 0.3
+    """Every reward is multiplied by it before learning; the larger, the less the policy's entropy weighs."""
+
     tau: float = 0.01
     """Share by which the target network follows at each gradient step."""
 
@@ -165,6 +181,9 @@ class SACSettings(OffPolicySettings):
 @dataclass(frozen=True)
 class TD3Settings(OffPolicySettings):
     """Settings of TD3."""
+
+    reward_scale: float = 0.03
+    """Every reward is multiplied by it before learning."""
 
     tau: float = 0.01
     """Share by which the target network follows at each gradient step."""

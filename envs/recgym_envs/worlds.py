@@ -121,7 +121,7 @@ def _check_users(users: object) -> None:
     missing = [
         name for name in ("feedback", "n_users", "start", "observe", "respond", "change") if not hasattr(users, name)
     ]
-    if missing:
+    if missing or isinstance(users, type):
         raise WrongSetting(
             f"users={users!r} is no user model: it lacks {', '.join(missing) or 'an instance'}. Call a class: "
             "users=TheirUsers(). See recgym.user_model.UserModel; recgym.testing.check_user_model tells more."

@@ -24,5 +24,6 @@ EXPERIMENTS: Registry[Experiment] = Registry("experiment", "recgym.experiments")
 
 EXPERIMENTS.add("online_comparison", "recgym_experiments.compare:online_comparison")
 EXPERIMENTS.add("calibrate_default", "recgym_experiments.calibrate_default:calibrate_default")
+EXPERIMENTS.add("feed_picture", "recgym_experiments.feed_picture:feed_picture")
 
 __all__ = ["EXPERIMENTS", "Experiment"]

@@ -55,9 +55,8 @@ class SimulateSettings:
 def simulate(words: Sequence[str]) -> None:
     """Let a policy play and write the log."""
     settings = parsed(SimulateSettings, words, "simulate")
-    from recgym_envs.worlds import make_simulator
-
     from recgym.rollout import rollout
+    from recgym_envs.worlds import make_simulator
 
     console = screen()
     simulator = make_simulator(settings.world, users=settings.users)
