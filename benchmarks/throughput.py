@@ -4,8 +4,8 @@
     python benchmarks/throughput.py --quick    # one pass, nothing written
 
 Every setting runs in a process of its own (so that its memory is its own), with random actions drawn before the
-clock and autoresets inside it. The first number of a process, `first_step_s`, is the time from `import recgym` to the end
-of the first step with a warm compilation cache. A user-step is one user receiving one recommendation (a whole slate
+clock and autoresets inside it. The first number of a process, `first_step_s`, is the time from `import recgym` to the
+end of the first step with a warm compilation cache. A user-step is one user receiving one recommendation (a whole slate
 counts once) and answering it.
 """
 
