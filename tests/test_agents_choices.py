@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -180,25 +181,44 @@ def test_logging_policy_starts_uniform_and_follows_taste() -> None:
     first = agent.policy.act(world.observe(crowd), (), crowd.noise())
     np.testing.assert_allclose(np.exp(first.log_prob), 1 / N_ITEMS)
     world.step(crowd, np.full((400, 1), 5, np.int32))
-    liked = agent.policy.liked(world.observe(crowd))
-    vector = world.catalog.vector
-    np.testing.assert_allclose(liked @ vector[5], np.linalg.norm(liked, axis=1), rtol=1e-5)
+    assert not agent.policy.liked(world.observe(crowd)).any(), "one item does not say what is liked more than another"
+    world.step(crowd, np.full((400, 1), 3, np.int32))
+    vector, watched = world.catalog.vector.astype(float), world.observe(crowd).history_watch_time_s[:, -2:] / 30
+    shown = 0.95 * vector[5] + vector[3]
+    liked = 0.95 * watched[:, :1] * vector[5] + watched[:, 1:] * vector[3]
+    liked -= (liked @ shown / (shown @ shown))[:, None] * shown
+    liked /= np.linalg.norm(liked, axis=1, keepdims=True)
+    got = agent.policy.liked(world.observe(crowd))
+    np.testing.assert_allclose(got / np.linalg.norm(got, axis=1, keepdims=True), liked, atol=1e-3)
     second = agent.policy.act(world.observe(crowd), (), crowd.noise())
-    weight = np.exp(20 * (vector @ vector[5]))
+    weight = np.exp(20 * liked @ vector.T)
+    expected = 0.1 / N_ITEMS + 0.9 * weight / weight.sum(axis=1, keepdims=True)
+    chosen = expected[np.arange(400), second.item[:, 0]]
+    np.testing.assert_allclose(np.exp(second.log_prob), chosen, rtol=0.03)
+    assert chosen.mean() == pytest.approx((expected**2).sum(axis=1).mean(), abs=4.5 * 0.5 / 20)
+
+
+def test_logging_policy_favours_long_videos() -> None:
+    """Nothing is liked yet: exp(duration * standardised log duration), mixed with uniform slates."""
+    world = tiny_world()
+    seconds = np.geomspace(5, 200, N_ITEMS).astype(np.float32)
+    world = replace(world, catalog=replace(world.catalog, duration_s=seconds))
+    crowd = world.start(np.arange(4_000))
+    choice = make_agent("logging", world, epsilon=0.1, duration=0.7).policy.act(world.observe(crowd), (), crowd.noise())
+    log = np.log(seconds.astype(float))
+    weight = np.exp(0.7 * (log - log.mean()) / log.std())
     expected = 0.1 / N_ITEMS + 0.9 * weight / weight.sum()
-    np.testing.assert_allclose(np.exp(second.log_prob), expected[second.item[:, 0]], rtol=1e-4)
-    assert (second.item == 5).mean() == pytest.approx(expected[5], abs=4.5 * 0.5 / 20)
+    np.testing.assert_allclose(np.exp(choice.log_prob), expected[choice.item[:, 0]], rtol=1e-4)
+    np.testing.assert_allclose(np.bincount(choice.item[:, 0]) / 4_000, expected, atol=4.5 * 0.5 / 4_000**0.5)
 
 
 def test_logging_policy_on_slates_against_enumeration() -> None:
     world = slate_world()
     policy: Any = make_agent("logging", world, epsilon=0.3, beta=2.0).policy
     n = 3_000
-    crowd = world.start(np.full(n, 4))
-    crowd.key[:] = world.start(np.arange(n)).key
+    crowd = world.start(np.arange(n))
     world.step(crowd, np.tile(np.array([0, 1, 2], np.int32), (n, 1)))
-    crowd.recorder.digest[:] = crowd.recorder.digest[0]
-    seen = world.observe(crowd)
+    seen = world.observe(crowd).rows(np.zeros(n, np.int64))  # all are known to have done what the first did
     choice = policy.act(seen, (), crowd.noise())
     liked = policy.liked(seen)[0].astype(float)
     score = 2.0 * world.catalog.vector @ liked / np.linalg.norm(liked)

@@ -22,8 +22,10 @@ from recgym_agents.vec_env import SimulatorVecEnv
 N = 9
 SMALL: dict[str, Any] = {"steps": 144, "n_users": 9, "hidden": (8,)}
 OFF_POLICY = SMALL | {"learning_starts": 36, "batch": 8, "gradient_steps": 1}
-LEARNERS = [("ppo", "query", SMALL), ("a2c", "query", SMALL), ("sac", "query", OFF_POLICY),
-            ("td3", "query", OFF_POLICY), ("dqn", "item", OFF_POLICY), ("ppo", "item", SMALL), ("a2c", "item", SMALL)]  # fmt: skip
+LEARNERS = [
+    *((name, action, SMALL) for name in ("ppo", "a2c") for action in ("query", "item")),
+    ("sac", "query", OFF_POLICY), ("td3", "query", OFF_POLICY), ("dqn", "item", OFF_POLICY),
+]  # fmt: skip
 
 
 def by_hand(world: Simulator, vector: np.ndarray, seen: set[int], allowed: list[int]) -> list[int]:
@@ -104,7 +106,7 @@ def test_what_is_learned_is_what_is_played(name: str, action: str, small: dict[s
     agent = make_agent(name, world, action=action, **small)
     agent.learn(None, 0)
     env = SimulatorVecEnv(world, action, np.arange(N), repeats=False)
-    flat = env.reset()
+    flat: Any = env.reset()
     crowd = world.start(np.arange(N))
     for _ in range(25):
         chosen, _ = agent.policy.network.predict(flat, deterministic=True)
