@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the agents need the extra 'train'")
+
+# isort: split
 from test_agents_tiny_world import (
     BEST,
     BEST_S,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the agents need the extra 'train'")
+
+# isort: split
 import torch
 from test_agents_tiny_world import N_ITEMS, tiny_catalog
 

@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the agents need the extra 'train'")
+
+# isort: split
 from test_agents_tiny_world import candidate_world, log_of, slate_world, tiny_world
 
 from recgym.errors import BadData, UnknownName, WrongSetting

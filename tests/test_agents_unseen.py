@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the agents need the extra 'train'")
+
+# isort: split
 import torch
 from test_agents_tiny_world import N_ITEMS, candidate_world, slate_world, tiny_world
 

@@ -8,6 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the agents need the extra 'train'")
+
+# isort: split
 import torch
 from stable_baselines3.common.vec_env.util import obs_space_info
 from test_agents_tiny_world import N_ITEMS, candidate_world, tiny_world
