@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recgym.compiled import compiled
-from recgym.noise import ODD as _ODD
-from recgym.noise import draw_name, scramble, step_key, uniform_at
+from recgym.noise import draw_name, step_key, uniform_at, user_key
 from recgym.objective import total_rows
 from recgym.observation import push_rows
 
@@ -59,7 +58,7 @@ def begin_rows(
     """
     for r in range(len(rows)):
         i = rows[r]
-        key[i] = scramble(scramble(np.uint64(seed[i]) + _ODD) + _ODD * np.uint64(episode[i] + 1))
+        key[i] = user_key(seed[i], episode[i])
         at = step_key(key[i], -1)
         if n_users > 0:
             user[i] = min(int(uniform_at(at, _USER, 0) * n_users), n_users - 1)

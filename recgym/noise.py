@@ -65,11 +65,17 @@ def normal_quantile(p: float) -> float:
     return top * q / low
 
 
+@compiled(inline="always")
+def user_key(seed: int, episode: int) -> np.uint64:
+    """The key of one user's episode; all its steps start from it."""
+    return scramble(scramble(np.uint64(seed) + ODD) + ODD * np.uint64(episode + 1))
+
+
 @compiled
 def _keys(seed: np.ndarray, episode: np.ndarray) -> np.ndarray:
     out = np.empty(len(seed), np.uint64)
     for i in range(len(seed)):
-        out[i] = scramble(scramble(np.uint64(seed[i]) + ODD) + ODD * np.uint64(episode[i] + 1))
+        out[i] = user_key(seed[i], episode[i])
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -100,8 +100,3 @@ def average_habits(user: np.ndarray) -> Habits:
     """The habits of average people, for user models that name none."""
     average = np.ones(len(user), np.float32)
     return Habits(average, average)
-
-
-def habits_of(users: Any, user: np.ndarray) -> Habits:
-    """The habits of persons `user` (n,) int64, or those of average people where the model names none."""
-    return users.habits(user) if isinstance(users, HabitualUserModel) else average_habits(user)
